@@ -1,0 +1,1 @@
+"""How data lies on disk: schemas, atomic writes, manifests, readers, errors."""

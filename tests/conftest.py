@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("CORPUS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data that tests may use; absent in a user's clone."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the shared test data at {SHARED} (set CORPUS_TEST_DATA to its folder)")
+    return SHARED
