@@ -1,0 +1,305 @@
+"""From weights and a token budget to whole sequences per corpus, exactly.
+
+Invariant: the counts sum to the budget; no corpus passes its cap; where no cap binds a count is
+its exact quota rounded down or up (Hamilton's largest remainders, ties to the first name), so
+|realised - requested| < 1 / sequences. A corpus with a quota of one sequence or more gets one; a
+positive weight that would round to none is an error, never a silent 0. All arithmetic is rational.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+from corpus_builder.mixing.weights import Number, check_names, exact, normalised
+from corpus_builder.store.errors import DataError, RecipeError
+
+OnShort = Literal["error", "redistribute"]
+Counts = dict[str, int]
+
+REPETITION_HALF_LIFE = 15.39  # R* of 2305.16264, fitted there on the loss of repeated tokens
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the mix: `weights` hold up to the share `until` (0 to 1) of the budget."""
+
+    until: Number
+    weights: Mapping[str, Number]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What one corpus contributes to a mix. Unit: sequences of `sequence_length` tokens."""
+
+    name: str
+    available: int
+    requested: Fraction
+    realised: Fraction
+    cap: int
+    phases: tuple[int, ...]
+    sequence_length: int
+
+    @property
+    def sequences(self) -> int:
+        """Sequences drawn, repeats counted."""
+        return sum(self.phases)
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the corpus: sequences / available (0 for an empty, unused corpus)."""
+        return self.sequences / self.available if self.available else 0.0
+
+    @property
+    def capped(self) -> bool:
+        """True when `max_epochs` kept this corpus below its requested weight."""
+        return self.sequences == self.cap and self.realised < self.requested
+
+    @property
+    def effective_tokens(self) -> float:
+        """Tokens of fresh data worth as much: D' = U + U R* (1 - exp(-R/R*)), R = epochs - 1.
+
+        2305.16264; U = unique tokens drawn.
+        """
+        unique = min(self.sequences, self.available) * self.sequence_length
+        repeats = max(self.epochs - 1.0, 0.0)
+        worth = REPETITION_HALF_LIFE * -math.expm1(-repeats / REPETITION_HALF_LIFE)
+        return unique * (1.0 + worth)
+
+
+def sequences_in(tokens: int, sequence_length: int, where: str = "mix") -> int:
+    """Whole sequences in a budget, rounded down: a budget is never exceeded.
+
+    Raises:
+        RecipeError: a sequence shorter than one token, or a budget shorter than one sequence.
+    """
+    if sequence_length < 1:
+        raise RecipeError(f"{where}.sequence_length", f"{sequence_length} is less than 1")
+    if tokens < sequence_length:
+        what = f"{tokens} tokens are less than one sequence of {sequence_length}"
+        raise RecipeError(f"{where}.tokens", what, do="raise tokens or shorten sequence_length")
+    return tokens // sequence_length
+
+
+def allocate(
+    available: Mapping[str, int],
+    weights: Mapping[str, Number],
+    *,
+    tokens: int,
+    sequence_length: int,
+    max_epochs: Number | Mapping[str, Number],
+    on_short: OnShort = "error",
+    where: str = "mix",
+) -> tuple[Allocation, ...]:
+    """One set of weights over the whole budget; see `allocate_phases`."""
+    return allocate_phases(
+        available,
+        [Phase(1, weights)],
+        tokens=tokens,
+        sequence_length=sequence_length,
+        max_epochs=max_epochs,
+        on_short=on_short,
+        where=where,
+    )
+
+
+def allocate_phases(
+    available: Mapping[str, int],
+    phases: Sequence[Phase],
+    *,
+    tokens: int,
+    sequence_length: int,
+    max_epochs: Number | Mapping[str, Number],
+    on_short: OnShort = "error",
+    where: str = "mix",
+) -> tuple[Allocation, ...]:
+    """Whole sequences per corpus and phase, one `Allocation` a corpus, sorted by name.
+
+    Args:
+        available: sequences each corpus holds.
+        phases: `until` rising to 1; every phase names every corpus (0 leaves it out).
+        tokens: the budget; `sequences_in` of it are allocated.
+        max_epochs: passes allowed over a corpus, over all phases together; one number, or one a
+            corpus. The cap is floor(max_epochs * available) sequences.
+        on_short: what to do when a count passes its cap. "redistribute" gives the rest to the
+            other corpora of the phase in proportion to their weights (water-filling); earlier
+            phases are served first.
+
+    Raises:
+        RecipeError: wrong names, weights or phase boundaries.
+        DataError: a corpus too short for its weight (with wanted, available, shortfall, epochs
+            and the budget that would fit), all corpora together too short, or a positive weight
+            that would round to no sequence.
+    """
+    total = sequences_in(tokens, sequence_length, where)
+    available = {name: int(n) for name, n in sorted(available.items())}
+    shares = [_shares(phase, available, where) for phase in phases]
+    lengths = _phase_lengths([phase.until for phase in phases], total, where)
+    caps = _caps(available, max_epochs, where)
+    requested = {
+        name: sum((w[name] * n for w, n in zip(shares, lengths, strict=True)), Fraction(0)) / total
+        for name in available
+    }
+    if on_short == "redistribute":
+        counts = _served_in_turn(shares, lengths, caps, where)
+    else:
+        quotas = [_scaled(w, n) for w, n in zip(shares, lengths, strict=True)]
+        counts = [hamilton(quota) for quota in quotas]
+        _refuse_short(available, caps, counts, requested, sequence_length, where)
+        for quota, count in zip(quotas, counts, strict=True):
+            _refuse_vanished(quota, count, where)
+    return tuple(
+        Allocation(
+            name=name,
+            available=available[name],
+            requested=share,
+            realised=Fraction(sum(phase[name] for phase in counts), total),
+            cap=caps[name],
+            phases=tuple(phase[name] for phase in counts),
+            sequence_length=sequence_length,
+        )
+        for name, share in requested.items()
+    )
+
+
+def hamilton(quotas: Mapping[str, Fraction]) -> Counts:
+    """Round quotas to whole numbers of the same sum, each down or up, largest remainders up.
+
+    Ties go to the first name. The sum of the quotas must be whole.
+    """
+    counts = {name: math.floor(quota) for name, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda name: (counts[name] - quotas[name], name))
+    spare = sum(quotas.values(), Fraction(0)) - sum(counts.values())
+    for name in by_remainder[: int(spare)]:
+        counts[name] += 1
+    return counts
+
+
+def water_fill(
+    weights: Mapping[str, Fraction], total: int, caps: Mapping[str, int]
+) -> dict[str, Fraction]:
+    """Quotas min(cap, λ w) that sum to `total`, or to all caps of positive weights if less."""
+    quotas = dict.fromkeys(weights, Fraction(0))
+    open_ = {name: weight for name, weight in weights.items() if weight > 0}
+    left = Fraction(total)
+    while open_:
+        level = left / sum(open_.values())
+        full = [name for name, weight in open_.items() if caps[name] <= level * weight]
+        if not full:
+            return quotas | _scaled(open_, level)
+        for name in full:
+            quotas[name] = Fraction(caps[name])
+            left -= caps[name]
+            del open_[name]
+    return quotas
+
+
+def _scaled(weights: Mapping[str, Fraction], factor: Fraction | int) -> dict[str, Fraction]:
+    return {name: weight * factor for name, weight in weights.items()}
+
+
+def _shares(phase: Phase, available: Mapping[str, int], where: str) -> dict[str, Fraction]:
+    check_names(phase.weights, available, f"{where}.weights")
+    return normalised(phase.weights, f"{where}.weights")
+
+
+def _caps(
+    available: Mapping[str, int], max_epochs: Number | Mapping[str, Number], where: str
+) -> Counts:
+    here = f"{where}.max_epochs"
+    limits = max_epochs if isinstance(max_epochs, Mapping) else dict.fromkeys(available, max_epochs)
+    check_names(limits, available, here)
+    return {name: math.floor(exact(limits[name], here) * n) for name, n in available.items()}
+
+
+def _phase_lengths(untils: Sequence[Number], total: int, where: str) -> list[int]:
+    bounds = [Fraction(0), *(exact(until, f"{where}.until") for until in untils)]
+    if bounds[-1] != 1:
+        raise RecipeError(f"{where}.until", "the last phase must end at 1")
+    ends = [math.floor(bound * total) for bound in bounds]
+    lengths = [end - start for start, end in pairwise(ends)]
+    if min(lengths) < 1:
+        what = (
+            f"phases that end at {', '.join(map(str, untils))} of {total} sequences: one is empty"
+        )
+        raise RecipeError(f"{where}.until", what, allowed="allowed: rising numbers up to 1")
+    return lengths
+
+
+def _served_in_turn(
+    shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int], caps: Counts, where: str
+) -> list[Counts]:
+    left, counts = dict(caps), []
+    for weights, length in zip(shares, lengths, strict=True):
+        quotas = water_fill(weights, length, left)
+        missing = length - sum(quotas.values())
+        if missing > 0:
+            what = f"all corpora together are {missing} sequences short under max_epochs"
+            raise DataError(where, what, do="lower tokens, raise max_epochs or add data")
+        counts.append(hamilton(quotas))
+        _refuse_vanished(quotas, counts[-1], where)
+        left = {name: left[name] - counts[-1][name] for name in left}
+    return counts
+
+
+def _refuse_short(
+    available: Mapping[str, int],
+    caps: Counts,
+    counts: Sequence[Counts],
+    requested: Mapping[str, Fraction],
+    sequence_length: int,
+    where: str,
+) -> None:
+    wanted = {name: sum(phase[name] for phase in counts) for name in available}
+    short = [name for name, count in wanted.items() if count > caps[name]]
+    if not short:
+        return
+    lines = [
+        f"{name}: wanted {wanted[name]:,} sequences, has {available[name]:,} "
+        f"({caps[name]:,} under max_epochs), short by {wanted[name] - caps[name]:,}, "
+        f"would take {_epochs(wanted[name], available[name])} epochs"
+        for name in short
+    ]
+    fits = fitting_sequences(requested, caps, len(counts)) * sequence_length
+    raise DataError(
+        where,
+        f"too little data for the weights: {'; '.join(lines)}",
+        allowed=f"a budget of {fits:,} tokens fits",
+        do="lower tokens, change the weights, raise max_epochs or set on_short: redistribute",
+    )
+
+
+def _epochs(wanted: int, available: int) -> str:
+    """Rounded up, so that the number shown is enough when written as max_epochs."""
+    if available == 0:
+        return "infinitely many"
+    return f"{math.ceil(Fraction(wanted * 100, available)) / 100:g}"
+
+
+def fitting_sequences(
+    requested: Mapping[str, Fraction], caps: Mapping[str, int], phases: int = 1
+) -> int:
+    """The largest budget in sequences that fits the caps however its quotas are rounded.
+
+    With one phase: the largest at which no exact quota passes its cap. With more, each may round
+    a corpus up once more and move its two ends by one, so three sequences a phase are kept in hand.
+    """
+    slack = 0 if phases == 1 else 3 * phases
+    room = [max(caps[name] - slack, 0) / share for name, share in requested.items() if share > 0]
+    return math.floor(min(room))
+
+
+def _refuse_vanished(quotas: Mapping[str, Fraction], counts: Counts, where: str) -> None:
+    total = sum(counts.values())
+    for name, quota in quotas.items():
+        if quota > 0 and counts[name] == 0:
+            raise DataError(
+                f"{where}.weights.{name}",
+                f"its share of {total:,} sequences is {float(quota):.3g} and rounds to none",
+                allowed=f"it gets one for sure from {math.ceil(total / quota):,} sequences on",
+                do="raise tokens, raise the weight or set it to 0",
+            )
