@@ -125,9 +125,8 @@ def allocate_phases(
         tokens: the budget; `sequences_in` of it are allocated.
         max_epochs: passes allowed over a corpus, over all phases together; one number, or one a
             corpus. The cap is floor(max_epochs * available) sequences.
-        on_short: what to do when a count passes its cap. "redistribute" gives the rest to the
-            other corpora of the phase in proportion to their weights (water-filling); earlier
-            phases are served first.
+        on_short: "redistribute" gives what passes a cap to the other corpora of the phase in
+            proportion to their weights (water-filling), earlier phases first.
 
     Raises:
         RecipeError: wrong names, weights or phase boundaries.
@@ -140,18 +139,14 @@ def allocate_phases(
     shares = [_shares(phase, available, where) for phase in phases]
     lengths = _phase_lengths([phase.until for phase in phases], total, where)
     caps = _caps(available, max_epochs, where)
-    requested = {
-        name: sum((w[name] * n for w, n in zip(shares, lengths, strict=True)), Fraction(0)) / total
-        for name in available
-    }
+    requested = _overall(shares, lengths)
     if on_short == "redistribute":
         counts = _served_in_turn(shares, lengths, caps, where)
     else:
-        quotas = [_scaled(w, n) for w, n in zip(shares, lengths, strict=True)]
-        counts = [hamilton(quota) for quota in quotas]
+        counts = [hamilton(_scaled(w, n)) for w, n in zip(shares, lengths, strict=True)]
         _refuse_short(available, caps, counts, requested, sequence_length, where)
-        for quota, count in zip(quotas, counts, strict=True):
-            _refuse_vanished(quota, count, where)
+        for w, count in zip(shares, counts, strict=True):
+            _refuse_vanished(w, count, where)
     return tuple(
         Allocation(
             name=name,
@@ -230,6 +225,13 @@ def _phase_lengths(untils: Sequence[Number], total: int, where: str) -> list[int
     return lengths
 
 
+def _overall(
+    shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int]
+) -> dict[str, Fraction]:
+    wanted = [_scaled(w, Fraction(n, sum(lengths))) for w, n in zip(shares, lengths, strict=True)]
+    return {name: sum((w[name] for w in wanted), Fraction(0)) for name in shares[0]}
+
+
 def _served_in_turn(
     shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int], caps: Counts, where: str
 ) -> list[Counts]:
@@ -241,7 +243,7 @@ def _served_in_turn(
             what = f"all corpora together are {missing} sequences short under max_epochs"
             raise DataError(where, what, do="lower tokens, raise max_epochs or add data")
         counts.append(hamilton(quotas))
-        _refuse_vanished(quotas, counts[-1], where)
+        _refuse_vanished(_scaled(quotas, Fraction(1, length)), counts[-1], where)
         left = {name: left[name] - counts[-1][name] for name in left}
     return counts
 
@@ -293,13 +295,13 @@ def fitting_sequences(
     return math.floor(min(room))
 
 
-def _refuse_vanished(quotas: Mapping[str, Fraction], counts: Counts, where: str) -> None:
+def _refuse_vanished(shares: Mapping[str, Fraction], counts: Counts, where: str) -> None:
     total = sum(counts.values())
-    for name, quota in quotas.items():
-        if quota > 0 and counts[name] == 0:
+    for name, share in shares.items():
+        if share > 0 and counts[name] == 0:
             raise DataError(
                 f"{where}.weights.{name}",
-                f"its share of {total:,} sequences is {float(quota):.3g} and rounds to none",
-                allowed=f"it gets one for sure from {math.ceil(total / quota):,} sequences on",
+                f"its {float(share * total):.3g} of {total:,} sequences rounds to none",
+                allowed=f"it gets one for sure from {math.ceil(1 / share):,} sequences on",
                 do="raise tokens, raise the weight or set it to 0",
             )

@@ -19,12 +19,19 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from corpus_builder.mixing.allocation import Allocation
-from corpus_builder.mixing.permutation import derive_key, mix64, shuffled
-from corpus_builder.mixing.slots import MAX_CORPORA, MAX_SLOTS, Slots, nest, spread, tally
+from corpus_builder.mixing.permutation import derive_key, shuffle_uses
+from corpus_builder.mixing.slots import (
+    MAX_CORPORA,
+    MAX_SLOTS,
+    Slots,
+    nest,
+    number_uses,
+    spread,
+    tally,
+)
 from corpus_builder.store.errors import DataError, RecipeError
 
 ORDER_VERSION = 1
@@ -118,7 +125,7 @@ class Order:
             np.empty(stop - start, np.int64),
         )
         counts = t.marks[start // _EVERY].copy()
-        _number(
+        number_uses(
             t.slots,
             t.base,
             start // _EVERY * _EVERY,
@@ -128,7 +135,7 @@ class Order:
             t.base_counts,
             out.index,
         )
-        _shuffle(out.corpus, out.index, t.available, t.keys, out.epoch)
+        shuffle_uses(out.corpus, out.index, t.available, t.keys, out.epoch)
         return out
 
     def fingerprint(self) -> str:
@@ -201,39 +208,3 @@ def overlap(one: Order, other: Order) -> Overlap:
 
 def _shape(phases: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     return [(len(counts), sum(counts)) for counts in phases]
-
-
-_NUMBER = "void(uint8[::1],uint8[::1],int64,int64,int64[:,::1],boolean[::1],int64[::1],int64[::1])"
-
-
-@njit(_NUMBER, cache=True)
-def _number(slots, base, mark, start, counts, kept, base_counts, uses):  # type: ignore[no-untyped-def]
-    """Number the uses of each corpus, from the checkpoint at `mark` on, into `uses`.
-
-    A corpus with `kept` sequences takes its number in `base` where it has the slot there too, and
-    new numbers after the last of `base` where it gained the slot. Others count in order of time.
-    """
-    for i in range(mark, start + uses.size):
-        c = slots[i]
-        gained = c != base[i]
-        if i >= start:
-            if not kept[c]:
-                uses[i - start] = counts[0, c]
-            elif gained:
-                uses[i - start] = base_counts[c] + counts[2, c]
-            else:
-                uses[i - start] = counts[1, c]
-        counts[0, c] += 1
-        counts[1, base[i]] += 1
-        counts[2, c] += gained
-
-
-@njit("void(uint8[::1], int64[::1], int64[::1], uint64[::1], int32[::1])", cache=True)
-def _shuffle(corpus, uses, available, keys, epoch):  # type: ignore[no-untyped-def]
-    """Split each use into epoch and position, and replace it by the index the epoch puts there."""
-    for i in range(corpus.size):
-        c = corpus[i]
-        n = available[c]
-        epoch[i] = uses[i] // n
-        key = mix64(keys[c] + np.uint64(epoch[i]))
-        uses[i] = np.int64(shuffled(np.uint64(uses[i] % n), np.uint64(n), key))

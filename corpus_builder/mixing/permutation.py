@@ -4,6 +4,9 @@ Invariant: for every key and n, `position -> index` is a bijection of 0..n-1, th
 platform (64-bit integer arithmetic only). A balanced Feistel network over the next power of two is
 walked until it lands below n, so an index that stays valid when n changes below the same power of
 two keeps its position, unless its walk crossed an index that came or went.
+
+Numba's cache of a function watches that function's file alone, so all callers of `shuffled` are
+here: an edit never leaves an old copy inlined elsewhere.
 """
 
 from __future__ import annotations
@@ -56,6 +59,17 @@ def shuffled(position, n, key):  # type: ignore[no-untyped-def]
         x = (left << low) | right
         if x < n:
             return x
+
+
+@njit("void(uint8[::1], int64[::1], int64[::1], uint64[::1], int32[::1])", cache=True)
+def shuffle_uses(corpus, uses, available, keys, epoch):  # type: ignore[no-untyped-def]
+    """Split each use into epoch and position, and replace it by the index the epoch puts there."""
+    for i in range(corpus.size):
+        c = corpus[i]
+        n = available[c]
+        epoch[i] = uses[i] // n
+        key = mix64(keys[c] + np.uint64(epoch[i]))
+        uses[i] = np.int64(shuffled(np.uint64(uses[i] % n), np.uint64(n), key))
 
 
 @njit("int64[::1](int64[::1], int64, uint64)", cache=True)

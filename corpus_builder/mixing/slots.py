@@ -102,3 +102,28 @@ def tally(slots, base, k, every):  # type: ignore[no-untyped-def]
     if slots.size % every == 0:
         marks[slots.size // every] = counts
     return marks
+
+
+_NUMBER = "void(uint8[::1],uint8[::1],int64,int64,int64[:,::1],boolean[::1],int64[::1],int64[::1])"
+
+
+@njit(_NUMBER, cache=True)
+def number_uses(slots, base, mark, start, counts, kept, base_counts, uses):  # type: ignore[no-untyped-def]
+    """Number the uses of each corpus, from the checkpoint at `mark` on, into `uses`.
+
+    A corpus with `kept` sequences takes its number in `base` where it has the slot there too, and
+    new numbers after the last of `base` where it gained the slot. Others count in order of time.
+    """
+    for i in range(mark, start + uses.size):
+        c = slots[i]
+        gained = c != base[i]
+        if i >= start:
+            if not kept[c]:
+                uses[i - start] = counts[0, c]
+            elif gained:
+                uses[i - start] = base_counts[c] + counts[2, c]
+            else:
+                uses[i - start] = counts[1, c]
+        counts[0, c] += 1
+        counts[1, base[i]] += 1
+        counts[2, c] += gained
