@@ -74,7 +74,9 @@ class Rule:
             raise RecipeError(value.where, what, allowed=did_you_mean(key, self.params))
         old, new = kind_of(self.params[key]), kind_of(_param(plain, value.where))
         if old != new:
-            raise RecipeError(value.where, f"{self.name}.{key} is {plain!r}", allowed=f"a {old}")
+            raise RecipeError(
+                value.where, f"{self.name}.{key} is {plain!r}", allowed=f"allowed: a {old}"
+            )
         changed = replace(self, params={**self.params, key: plain})
         _check_kinds(changed, {})
         return changed
@@ -135,7 +137,9 @@ class RuleSet:
             return replace(self, rules=tuple(part for part in self.rules if part is not rule))
         if len(rest) != 1:
             shown = ".".join((self.name, *path))
-            allowed = f"{self.name}.{head}.<{'|'.join(['keep', *rule.params])}>: value, or off"
+            allowed = (
+                f"allowed: {self.name}.{head}.<{'|'.join(['keep', *rule.params])}>: value, or off"
+            )
             raise RecipeError(value.where, f"{shown} is no parameter of a rule", allowed=allowed)
         rules[rule.name] = rule.changed(rest[0], value)
         return replace(self, rules=tuple(rules.values()))
@@ -201,13 +205,15 @@ def parse_rule_set(tree: Node, stem: str) -> RuleSet:
             raise RecipeError(tree.where, f"rule set without {key!r}", do=f"add {key}:")
     name = _text(entries["name"], "name")
     if name != stem or not _NAME.match(name):
-        allowed = "the file's name, of a-z, 0-9 and -"
+        allowed = "allowed: the file's name, of a-z, 0-9 and -"
         raise RecipeError(
             entries["name"].where, f"name is {name!r} in {stem}.yaml", allowed=allowed
         )
     version = entries["version"].value
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise RecipeError(entries["version"].where, "version", allowed="an integer from 1 on")
+        raise RecipeError(
+            entries["version"].where, "version", allowed="allowed: an integer from 1 on"
+        )
     rules = _mapping(entries["rules"], "rules")
     if not rules:
         raise RecipeError(entries["rules"].where, "a rule set needs at least one rule")
@@ -225,14 +231,18 @@ def parse_rule_set(tree: Node, stem: str) -> RuleSet:
 def _parse_rule(rule_set: str, key: str, node: Node) -> Rule:
     entries = dict(_mapping(node, f"rule {key}"))
     if not _WORD.match(key) or key == "on_null":
-        raise RecipeError(node.where, f"rule name {key!r}", allowed="a-z, 0-9 and _, not on_null")
+        raise RecipeError(
+            node.where, f"rule name {key!r}", allowed="allowed: a-z, 0-9 and _, not on_null"
+        )
     keep = entries.pop("keep", None)
     if keep is None:
         raise RecipeError(node.where, f"rule {key} without 'keep'", do="add keep: <expression>")
     why = entries.pop("why", None)
     for name, value in entries.items():
         if not _WORD.match(name):
-            raise RecipeError(value.where, f"parameter name {name!r}", allowed="a-z, 0-9 and _")
+            raise RecipeError(
+                value.where, f"parameter name {name!r}", allowed="allowed: a-z, 0-9 and _"
+            )
     params = {name: _param(value.plain(), value.where) for name, value in entries.items()}
     text = _text(why, "why") if why else ""
     return _rule(f"{rule_set}.{key}", keep.plain(), params, text, node.where)
@@ -240,7 +250,9 @@ def _parse_rule(rule_set: str, key: str, node: Node) -> Rule:
 
 def _rule(name: str, keep: object, params: Mapping[str, Param], why: str, where: str) -> Rule:
     if not isinstance(keep, str):
-        raise RecipeError(where, f"rule {name}: keep is {keep!r}", allowed="an expression (quoted)")
+        raise RecipeError(
+            where, f"rule {name}: keep is {keep!r}", allowed="allowed: an expression (quoted)"
+        )
     try:
         names = expressions.names_in(keep)
     except ExpressionError as error:
@@ -269,13 +281,15 @@ def _check_kinds(rule: Rule, signals: Mapping[str, Kind]) -> None:
 
 def _mapping(node: Node, what: str) -> Mapping[str, Node]:
     if node.mapping is None:
-        raise RecipeError(node.where, f"{what} is not a mapping", allowed="key: value lines")
+        raise RecipeError(
+            node.where, f"{what} is not a mapping", allowed="allowed: key: value lines"
+        )
     return node.mapping
 
 
 def _text(node: Node, key: str) -> str:
     if not isinstance(node.value, str) or not node.value.strip():
-        raise RecipeError(node.where, f"{key} is {node.plain()!r}", allowed="text")
+        raise RecipeError(node.where, f"{key} is {node.plain()!r}", allowed="allowed: text")
     return node.value
 
 
@@ -283,13 +297,15 @@ def _on_null(node: Node) -> OnNull:
     for choice in _ON_NULL:
         if node.value == choice:
             return choice
-    raise RecipeError(node.where, f"on_null is {node.plain()!r}", allowed="error, drop, keep")
+    raise RecipeError(
+        node.where, f"on_null is {node.plain()!r}", allowed="allowed: error, drop, keep"
+    )
 
 
 def _param(value: object, where: str) -> Param:
     parts = value if isinstance(value, tuple) else (value,)
     scalars = tuple(part for part in parts if isinstance(part, str | int | float))
     if not parts or len(scalars) != len(parts) or len({kind_of(part) for part in scalars}) > 1:
-        allowed = "a number, string, true, false, or a list of one of these"
+        allowed = "allowed: a number, string, true, false, or a list of one of these"
         raise RecipeError(where, f"a parameter is {value!r}", allowed=allowed)
     return scalars if isinstance(value, tuple) else scalars[0]

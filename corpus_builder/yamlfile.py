@@ -140,6 +140,8 @@ def parse(text: str, name: str, *, lines: bool = True) -> Node:
         raise RecipeError(where(refused.line), refused.what, do=refused.do) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and error.context_mark and mark.index >= len(text):
+            mark = error.context_mark  # what is not closed, rather than the end of the file
         place = where(mark.line + 1 if mark else 1)
         raise RecipeError(place, f"not valid YAML ({_problem(error)})") from None
     except yaml.reader.ReaderError as error:

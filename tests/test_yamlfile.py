@@ -88,7 +88,7 @@ def test_nodes_know_the_line_of_their_key() -> None:
         ("a: ! 3\n", 1, "tags are refused"),
         ("a:\n\tb: 1\n", 2, "a tab where spaces must indent"),
         ("a: 1\n--- \nb: 2\n", 2, "not valid YAML"),
-        ("a: [1\n", 2, "not valid YAML"),
+        ("a: 1\nb: [1\n", 2, "not valid YAML"),
         ("a: *x\n", 1, "not valid YAML"),
         ("a: 1\n1: 2\n", 2, "key 1 is not a string"),
         ("a: 1\ntrue: 2\n", 2, "key true is not a string"),

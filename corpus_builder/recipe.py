@@ -1,0 +1,332 @@
+"""A recipe: corpora, mix and trial, read from YAML, complete and checked before any work starts.
+
+Invariant: a Recipe that exists is valid: types, ranges, names, the order of stages, and every arm
+of its trial. What is wrong is one RecipeError with a line for each problem, `file:line` first.
+Relative paths in a recipe are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import bundled, registry, yamlfile
+from .recipe_check import Problems, shown, validate
+from .recipe_models import (
+    NAME,
+    CrossDedup,
+    Documents,
+    Heldout,
+    Mix,
+    Model,
+    Source,
+    Tokenizer,
+    Trial,
+)
+from .recipe_patch import CORPUS_KEYS, OFF, patch_all
+from .recipe_stages import VERBS, Reader, Stage, check_language, check_order
+from .store.errors import RecipeError, did_you_mean
+from .yamlfile import Node
+
+M = TypeVar("M", bound=Model)
+
+KEYS = ("name", "description", "corpora", "dedup", "heldout", "tokenizer", "mix", "trial")
+BASE_ARM = "base"
+"""What reports call the recipe as it stands; no arm may have this name."""
+_FIXED = ("name", "description", "heldout", "trial")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents of one domain: a source, its stages in order, and what its Parquet carries."""
+
+    name: str
+    source: Source
+    stages: tuple[Stage, ...]
+    documents: Documents
+    where: str
+
+    def to_canonical(self) -> dict[str, Any]:
+        """Plain values, defaults filled in."""
+        return {
+            "source": self.source.to_canonical(),
+            "stages": [stage.to_canonical() for stage in self.stages],
+            "documents": self.documents.to_canonical(),
+        }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe.
+
+    Attributes:
+        corpora: by name, in the recipe's order.
+        dedup: across corpora, if any.
+        mix: None for a recipe that makes documents only.
+        tree: the recipe as written (patches applied), for patches and places.
+    """
+
+    name: str
+    description: str
+    corpora: Mapping[str, Corpus]
+    dedup: CrossDedup | None
+    heldout: Heldout | None
+    tokenizer: Tokenizer
+    mix: Mix | None
+    trial: Trial | None
+    tree: Node = field(repr=False, compare=False)
+
+    def to_canonical(self) -> dict[str, Any]:
+        """All that decides what is built, as plain JSON values with defaults filled in."""
+        blocks = {"dedup": self.dedup, "heldout": self.heldout, "mix": self.mix}
+        return {
+            "name": self.name,
+            "corpora": {name: corpus.to_canonical() for name, corpus in self.corpora.items()},
+            **{key: block.to_canonical() if block else None for key, block in blocks.items()},
+            "tokenizer": self.tokenizer.to_canonical(),
+            "trial": self.trial.to_canonical() if self.trial else None,
+        }
+
+    def with_patch(self, changes: Mapping[str, Any], where: str = "patch") -> Recipe:
+        """This recipe with `{dotted path: value}` applied in order.
+
+        Raises:
+            RecipeError: a path leads nowhere, or the patched recipe is not valid.
+        """
+        patches = yamlfile.node_of(changes, where).mapping or {}
+        return _read(patch_all(self.tree, patches))
+
+    def arm(self, name: str) -> Recipe:
+        """The recipe of an arm of the trial, or of BASE_ARM; it has no trial of its own.
+
+        Raises:
+            RecipeError: there is no such arm.
+        """
+        arms = self.trial.arms if self.trial else {}
+        if name not in (*arms, BASE_ARM):
+            what = f"recipe {self.name} has no arm {name!r}"
+            raise RecipeError(self.tree.where, what, allowed=did_you_mean(name, [*arms, BASE_ARM]))
+        changes = _arm_nodes(self.tree)[name] if name != BASE_ARM else {}
+        return _read(patch_all(_without_trial(self.tree), changes))
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name (see `bundled.find`) or path.
+
+    Args:
+        overrides: `dotted.path=value` each, the value in YAML; applied in order.
+
+    Raises:
+        RecipeError: everything that is wrong, a line each.
+    """
+    name = str(path)
+    file = path if isinstance(path, Path) else bundled.find("pipelines", name)
+    tree = yamlfile.load(file)
+    if tree.mapping is None:
+        do = "begin it with `name: ...`"
+        raise RecipeError(
+            tree.where, "a recipe is a mapping", allowed="allowed: , ".join(KEYS), do=do
+        )
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(
+                f"--set {text}", "has no value", allowed="allowed: --set dotted.path=value"
+            )
+        tree = patch_all(tree, {key: yamlfile.parse(value, f"--set {key}", lines=False)})
+    return _read(tree)
+
+
+def _read(tree: Node) -> Recipe:
+    problems = Problems()
+    reader = Reader(problems)
+    recipe = _Builder(reader).recipe(tree)
+    problems.raise_any()
+    if recipe.trial:
+        _check_arms(recipe, reader)
+        problems.raise_any()
+    return recipe
+
+
+def _arm_nodes(tree: Node) -> dict[str, Mapping[str, Node]]:
+    trial = (tree.mapping or {})["trial"].mapping or {}
+    return {name: arm.mapping or {} for name, arm in (trial["arms"].mapping or {}).items()}
+
+
+def _without_trial(tree: Node) -> Node:
+    entries = {key: node for key, node in (tree.mapping or {}).items() if key != "trial"}
+    return Node(entries, tree.where)
+
+
+def _check_arms(recipe: Recipe, reader: Reader) -> None:
+    """Every arm's patch applies, gives a valid recipe, and changes something."""
+    problems, base = reader.problems, {**recipe.to_canonical(), "trial": None}
+    arms = recipe.tree.locate(["trial", "arms"])
+    for name, changes in _arm_nodes(recipe.tree).items():
+        where = next((node.where for node in changes.values()), arms)
+        problems.prefix = f"arm {name!r}: "
+        before = len(problems.found)
+        for path, node in changes.items():
+            if path.partition(".")[0] in _FIXED:
+                do = "all arms share it"
+                problems.add(node.where, f"{path} cannot differ between arms", do=do)
+        tree = problems.attempt(
+            lambda changes=changes: patch_all(_without_trial(recipe.tree), changes)  # type: ignore[misc]
+        )
+        if tree is None or len(problems.found) > before:
+            continue
+        patched = _Builder(reader).recipe(tree)
+        if len(problems.found) == before and patched.to_canonical() == base:
+            problems.add(where, "changes nothing", do="remove it; A/A arms are the trial's own")
+    problems.prefix = ""
+
+
+class _Builder:
+    """Makes a Recipe of a tree; where it notes problems, the result is not to be used."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader, self._problems = reader, reader.problems
+
+    def recipe(self, tree: Node) -> Recipe:
+        entries = tree.mapping or {}
+        self._check_keys(entries, KEYS, "")
+        for key in ("name", "corpora"):
+            if key not in entries:
+                self._problems.add(tree.where, f"missing key {key}", do=f"add {key}:")
+        corpora = self._corpora(entries["corpora"]) if "corpora" in entries else {}
+        recipe = Recipe(
+            name=self._name(entries.get("name")),
+            description=self._description(entries.get("description")),
+            corpora=corpora,
+            dedup=self._block(CrossDedup, entries, "dedup"),
+            heldout=self._block(Heldout, entries, "heldout"),
+            tokenizer=self._block(Tokenizer, entries, "tokenizer") or Tokenizer.model_validate({}),
+            mix=self._block(Mix, entries, "mix"),
+            trial=self._block(Trial, entries, "trial"),
+            tree=tree,
+        )
+        if "corpora" in entries:
+            self._check_names(recipe)
+        self._check_trial(recipe)
+        return recipe
+
+    def _check_keys(self, entries: Mapping[str, Node], allowed: Sequence[str], path: str) -> None:
+        for key, node in entries.items():
+            if key not in allowed:
+                hint = did_you_mean(key, allowed)
+                do = "stages go into the list 'stages'" if path and key in VERBS else ""
+                self._problems.add(node.where, f"unknown key {path}{key}", allowed=hint, do=do)
+
+    def _name(self, node: Node | None) -> str:
+        if node is None:
+            return ""
+        if not isinstance(node.value, str) or not NAME.match(node.value):
+            what = f"name is {shown(node.plain())}"
+            self._problems.add(
+                node.where, what, allowed="allowed: a-z, 0-9 and single - between them"
+            )
+        return str(node.value)
+
+    def _description(self, node: Node | None) -> str:
+        if node is not None and not isinstance(node.value, str):
+            self._problems.add(
+                node.where, f"description is {shown(node.plain())}", allowed="allowed: text"
+            )
+        return str(node.value) if node is not None else ""
+
+    def _block(self, model: type[M], entries: Mapping[str, Node], key: str) -> M | None:
+        node = entries.get(key)
+        if node is None or (node.value == OFF and key != "tokenizer"):
+            return None
+        return validate(model, node, key, self._problems)
+
+    def _corpora(self, node: Node) -> dict[str, Corpus]:
+        if not node.mapping:
+            what = f"corpora is {shown(node.plain())}"
+            self._problems.add(
+                node.where, what, allowed="allowed: `name: {source: ..., stages: [...]}`"
+            )
+            return {}
+        found = {name: self._corpus(name, entry) for name, entry in node.mapping.items()}
+        return {name: corpus for name, corpus in found.items() if corpus is not None}
+
+    def _corpus(self, name: str, node: Node) -> Corpus | None:
+        path = f"corpora.{name}"
+        if not NAME.match(name):
+            allowed = "allowed: a-z, 0-9 and single - between them"
+            self._problems.add(node.where, f"corpus name {name!r}", allowed=allowed)
+        entries = node.mapping
+        if entries is None or "source" not in entries:
+            what = (
+                f"{path} is {shown(node.plain())}" if entries is None else f"{path} has no source"
+            )
+            self._problems.add(node.where, what, do="add source: {warc: ...}, say")
+            return None
+        self._check_keys(entries, CORPUS_KEYS, f"{path}.")
+        source = validate(Source, entries["source"], f"{path}.source", self._problems)
+        stages = self._reader.stages(entries["stages"], path) if "stages" in entries else ()
+        documents = self._documents(entries, path)
+        if source is None:
+            return None
+        if source.sample is not None:
+            where = entries["source"].locate(["sample"])
+            sample = source.sample
+            if not self._problems.attempt(lambda: registry.SAMPLES.get(sample, where)):
+                return None
+        check_order(stages, source, path, node.where, self._problems)
+        corpus = Corpus(name, source, stages, documents, node.where)
+        self._check_columns(corpus, entries)
+        return corpus
+
+    def _documents(self, entries: Mapping[str, Node], path: str) -> Documents:
+        node = entries.get("documents")
+        if node is None or node.value == OFF:
+            return Documents()
+        return validate(Documents, node, f"{path}.documents", self._problems) or Documents()
+
+    def _check_columns(self, corpus: Corpus, entries: Mapping[str, Node]) -> None:
+        """Signals carried along exist."""
+        languages = any(stage.verb == "language" for stage in corpus.stages)
+        for index, column in enumerate(corpus.documents.columns):
+            where = entries["documents"].locate(["columns", index])
+            self._problems.attempt(
+                lambda column=column, where=where: registry.SIGNALS.get(column, where)  # type: ignore[misc]
+            )
+            if not languages:
+                path = f"corpora.{corpus.name}.documents"
+                check_language([column], path, where, self._problems)
+
+    def _check_names(self, recipe: Recipe) -> None:
+        """Every corpus that the mix and the deduplication name exists, and has a weight."""
+        names = list((recipe.tree.mapping or {})["corpora"].mapping or {})
+        weights = recipe.mix.weights if recipe.mix else {}
+        for name in weights:
+            self._check_corpus(name, names, recipe.tree.locate(["mix", "weights", name]), "weights")
+        for name in names:
+            if recipe.mix and name not in weights:
+                where, do = recipe.tree.locate(["mix", "weights"]), "give it 0 to leave it out"
+                self._problems.add(where, f"mix.weights has none for corpus {name!r}", do=do)
+        for index, name in enumerate(recipe.dedup.corpora if recipe.dedup else ()):
+            where = recipe.tree.locate(["dedup", "corpora", index])
+            self._check_corpus(name, names, where, "dedup")
+
+    def _check_corpus(self, name: str, names: Sequence[str], where: str, key: str) -> None:
+        if name not in names:
+            allowed = did_you_mean(name, names)
+            self._problems.add(where, f"{key}: there is no corpus {name!r}", allowed=allowed)
+
+    def _check_trial(self, recipe: Recipe) -> None:
+        if recipe.trial is None:
+            return
+        where = recipe.tree.locate(["trial"])
+        entries = recipe.tree.mapping or {}
+        for key, why in (("mix", "trains on the mix"), ("heldout", "is scored on held-out text")):
+            if key not in entries or entries[key].value == OFF:
+                self._problems.add(where, f"a trial {why}", do=f"add {key}:")
+        if BASE_ARM in recipe.trial.arms:
+            what = f"arm name {BASE_ARM!r} means the recipe as it stands"
+            self._problems.add(
+                recipe.tree.locate(["trial", "arms", BASE_ARM]), what, do="rename it"
+            )
