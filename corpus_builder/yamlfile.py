@@ -180,13 +180,16 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         Parser.__init__(self)
         Composer.__init__(self)
         BaseResolver.__init__(self)
-        self._depth = self._aliases = 0
+        self._depth = self._aliases = self._nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
         if getattr(event, "tag", None) is not None:
             raise _RefusedError(line, f"tag {event.tag!r}: tags are refused", "write plain values")
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _RefusedError(line, f"more than {MAX_NODES:,} values")
         self._aliases += isinstance(event, yaml.AliasEvent)
         if self._aliases > MAX_ALIASES:
             raise _RefusedError(line, f"more than {MAX_ALIASES} aliases")
