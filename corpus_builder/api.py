@@ -1,0 +1,110 @@
+"""The Python interface: load a recipe, plan it, run it, look at what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import plan as planning
+from . import recipe as recipes
+
+if TYPE_CHECKING:
+    from .report.funnel import Row
+    from .report.verify import Finding
+    from .runner import RunReport
+    from .store.manifest import StageManifest
+
+
+def load(recipe: str | Path, set: Mapping[str, Any] | None = None) -> Recipe:  # noqa: A002
+    """Read and validate a recipe.
+
+    Args:
+        recipe: a shipped name or the path of a YAML file.
+        set: changes by dotted path, as `--set` takes them.
+
+    Raises:
+        RecipeError: everything that is wrong with it, a line each.
+    """
+    loaded = recipes.load_recipe(recipe)
+    return Recipe(loaded.with_patch(set) if set else loaded)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A valid recipe."""
+
+    definition: recipes.Recipe
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.definition.name
+
+    def plan(self, out: str | Path | None = None) -> Plan:
+        """Make it concrete: list inputs, freeze splits; reads no data.
+
+        Args:
+            out: folder of the run; `runs/<name>` by default.
+
+        Raises:
+            SourceError: an input cannot be listed, or the sample cannot be fetched.
+        """
+        folder = Path(out) if out is not None else Path("runs") / self.name
+        return Plan(planning.make_plan(self.definition, folder))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe over the files there are."""
+
+    definition: planning.Plan
+
+    @property
+    def stages(self) -> Sequence[str]:
+        """Names of all stages, in an order in which they could run."""
+        return list(self.definition.stages)
+
+    def run(
+        self, *, workers: int | None = None, memory: int | None = None, until: str | None = None
+    ) -> RunReport:
+        """Build what is not yet built.
+
+        Args:
+            workers: processes; all cores by default.
+            memory: bytes for all of them; 80 % of what is free by default.
+            until: name of a stage to stop after.
+
+        Raises:
+            CorpusError: whatever went wrong; finished shards stay.
+        """
+        from .runner import run_plan
+
+        return run_plan(self.definition, planning.resources(workers, memory), until=until)
+
+    def manifests(self) -> list[StageManifest]:
+        """Manifests of all sealed stages."""
+        return self.definition.manifests()
+
+    def funnel(self) -> dict[str, list[Row]]:
+        """What each stage kept and lost, by corpus."""
+        from .report.funnel import funnel
+
+        return funnel(self.manifests())
+
+    def documents(self, corpus: str) -> Iterable[Path]:
+        """Parquet files of a corpus' kept documents."""
+        return sorted((self.definition.out / "documents" / corpus).glob("*.parquet"))
+
+    @property
+    def mix(self) -> Path:
+        """Folder of the mix, for `datasets.load_from_disk`."""
+        return self.definition.out / "mix"
+
+    def verify(self) -> list[Finding]:
+        """Hash everything again; what is not as the manifests claim."""
+        from .report.verify import verify
+
+        checks = verify(self.definition.out / "stages", self.manifests())
+        return [checked.finding for checked in checks if checked.finding]

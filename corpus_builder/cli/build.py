@@ -1,0 +1,173 @@
+"""`check`, `plan`, `run`: from a recipe to a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import (
+    Size,
+    console,
+    emit,
+    json_option,
+    load,
+    out_option,
+    plan_of,
+    recipe_argument,
+    set_option,
+    size_text,
+)
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+    from ..runner import RunReport
+
+
+@click.command("check")
+@recipe_argument
+@set_option
+@json_option
+def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Validate RECIPE (a shipped name or a YAML file) without touching data.
+
+    Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
+    each with file:line, what is allowed and the nearest name.
+    """
+    loaded = load(recipe, overrides)
+    if as_json:
+        emit(loaded.to_canonical())
+        return
+    stages = sum(len(corpus.stages) for corpus in loaded.corpora.values())
+    click.echo(f"{recipe} is valid: {len(loaded.corpora)} corpora, {stages} stages")
+
+
+@click.command("plan")
+@recipe_argument
+@out_option
+@set_option
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
+@click.option("--memory", type=Size(), help="Memory for all of them, e.g. 4G.")
+@json_option
+def plan_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], workers: int | None,
+    memory: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what `run` would do: stages, shards, fingerprints, what is done, disk and memory.
+
+    Reads listings only, no data.
+    """
+    from ..forecast import forecast
+    from ..plan import resources
+
+    plan = plan_of(recipe, overrides, out)
+    given = resources(workers, memory)
+    expected = forecast(plan, given)
+    rows = [_plan_row(plan, name) for name in plan.stages]
+    if as_json:
+        emit({"out": str(plan.out), "stages": rows, "forecast": expected})
+        return
+    _print_plan(plan, rows)
+    screen = console()
+    screen.print(
+        f"[bold]expects[/]  disk {size_text(expected['disk_bytes'])} in {plan.out} "
+        f"({size_text(expected['free_bytes'])} free) · memory "
+        f"{size_text(expected['memory_bytes'])} for {given.workers} workers, of which "
+        f"{size_text(expected['dedup_bytes'])} for the dedup component table"
+    )
+
+
+def _plan_row(plan: Plan, name: str) -> dict[str, Any]:
+    stage = plan.stages[name]
+    done, units = plan.progress_of(stage)
+    return {
+        "stage": name, "id": stage.id, "fingerprint": stage.fingerprint,
+        "units": units, "done": done,
+    }  # fmt: skip
+
+
+def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("stage", "left"), ("fingerprint", "left"), ("units", "right"), ("done", "right"), ("", "left")):
+        table.add_column(title, justify="right" if justify == "right" else "left")
+    for row in rows:
+        units = row["units"]
+        whole = units is not None and row["done"] == units
+        note = "[green]nothing to do[/]" if whole else "[yellow]to do[/]"
+        shown = "after its inputs" if units is None else f"{units:,}"
+        table.add_row(row["stage"], row["fingerprint"][:8], shown, f"{row['done']:,}", note)
+    screen = console()
+    screen.print(table)
+    for corpus, splits in plan.splits.items():
+        files = {split.file.name: split.file.size for split in splits}
+        screen.print(
+            f"[bold]{corpus}[/]: {len(files):,} files, {size_text(sum(files.values()))}, "
+            f"{len(splits):,} splits"
+        )
+
+
+@click.command("run")
+@recipe_argument
+@out_option
+@set_option
+@click.option("--until", metavar="STAGE", help="Stop after this stage, e.g. web.filter.")
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
+@click.option(
+    "--memory", type=Size(), help="Memory for all of them, e.g. 4G.  [default: 80 % of what is free]"
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@json_option
+def run_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None,
+    workers: int | None, memory: int | None, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Build the corpus of RECIPE (a shipped name or a YAML file).
+
+    Finished shards are never redone: after an interruption, kill -9 or a change of the recipe, the
+    same command does only what is missing. Results do not depend on --workers or --memory.
+    """
+    from ..plan import resources
+    from ..runner import run_plan
+    from .progress import TerminalWatcher
+
+    silent = quiet or as_json
+    plan = plan_of(recipe, overrides, out)
+    given = resources(workers, memory)
+    with TerminalWatcher(console(stderr=True), quiet=silent) as watcher:
+        report = run_plan(plan, given, until=until, watcher=watcher)
+    if as_json:
+        emit(_report_json(plan, report))
+    elif not quiet:
+        _print_report(plan, report)
+
+
+def _report_json(plan: Plan, report: RunReport) -> dict[str, Any]:
+    from ..report.funnel import as_json as funnel_json
+
+    return {
+        "out": str(plan.out),
+        "seconds": round(report.seconds, 3),
+        "units_done": report.done,
+        "units_reused": report.reused,
+        "funnel": funnel_json(report.manifests),
+    }
+
+
+def _print_report(plan: Plan, report: RunReport) -> None:
+    from ..report.funnel import render
+
+    screen = console()
+    for part in render(report.manifests):
+        screen.print()
+        screen.print(part)
+    screen.print()
+    done, reused = sum(report.done.values()), sum(report.reused.values())
+    screen.print(f"{done:,} units done, {reused:,} reused, in {report.seconds:.1f} s")
+    if (plan.out / "mix").exists():
+        screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
+    screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")
+    screen.print(f"[bold]next[/]       corpus funnel {plan.recipe.name} --rules · corpus verify "
+                 f"{plan.recipe.name} · corpus peek {plan.recipe.name}")

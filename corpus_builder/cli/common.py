@@ -1,0 +1,102 @@
+"""What several verbs share: options, loading a recipe, JSON and console output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..plan import Plan
+    from ..recipe import Recipe
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+class Size(click.ParamType):
+    """A number of bytes with a unit: 512M, 4G, 4GiB."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().removesuffix("B")
+        unit = text.lstrip("0123456789.")
+        try:
+            return int(float(text.removesuffix(unit)) * (_UNITS[unit] if unit else 1))
+        except (KeyError, ValueError):
+            self.fail(f"{value!r} is not a size; allowed: a number with K, M, G, T (or KiB ...)")
+
+
+recipe_argument = click.argument("recipe")
+
+
+def out_option(command: F) -> F:
+    """`--out`."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), default=None,
+        help="Folder of the run.  [default: runs/<name of the recipe>]",
+    )(command)  # fmt: skip
+
+
+def set_option(command: F) -> F:
+    """`--set k=v`, repeatable."""
+    return click.option(
+        "--set", "overrides", multiple=True, metavar="K=V",
+        help="Change a value of the recipe, by dotted path; may be given again. "
+        "Example: --set corpora.web.filter.gopher.mean_word_length.max=12",
+    )(command)  # fmt: skip
+
+
+def json_option(command: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(command)
+
+
+def load(recipe: str, overrides: tuple[str, ...]) -> Recipe:
+    """The recipe of a command line."""
+    from ..recipe import load_recipe
+
+    return load_recipe(recipe, overrides)
+
+
+def plan_of(recipe: str, overrides: tuple[str, ...], out: Path | None) -> Plan:
+    """The plan of a command line."""
+    from ..plan import make_plan
+
+    loaded = load(recipe, overrides)
+    return make_plan(loaded, out or Path("runs") / loaded.name)
+
+
+def emit(value: Any) -> None:
+    """Print plain values as JSON."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; 110 columns where there is none."""
+    import sys
+
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 110, highlight=False)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people: 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,70 @@
+"""The engine's own process: takes launches on standard input, runs each on datatrove's executor.
+
+One process serves all launches of a run, so that the forkserver starts once with everything
+imported and compiled. It is a process so that it can be killed whole when a worker is lost:
+datatrove's local pool waits for ever for a worker that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import pickle
+import sys
+from typing import Any
+
+from .worker import RunTask, die_with_parent
+
+# Imported by the forkserver, so that workers inherit them; kernels compile (or load) at import.
+PRELOAD = (
+    "numpy",
+    "pyarrow",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "corpus_builder.work",
+    "corpus_builder.kernels.text",
+    "corpus_builder.minhash",
+    "corpus_builder.mixing.order",
+)
+
+
+def launch(order: dict[str, Any], work: Any) -> None:
+    """Run one list of tasks to its end (failures are on the board, not raised)."""
+    from datatrove.executor.local import LocalPipelineExecutor
+
+    step = RunTask(order["board"], work)
+    executor = LocalPipelineExecutor(
+        pipeline=[step],
+        tasks=order["tasks"],
+        workers=min(order["workers"], order["tasks"]),
+        logging_dir=order["logs"],
+        skip_completed=False,
+        start_method="forkserver",
+    )
+    executor.run()
+
+
+def main() -> None:
+    """Serve launches from standard input until it ends: a JSON line, then the pickled work.
+
+    The pipe is our parent's, so what is unpickled is our own code's.
+    """
+    import multiprocess
+
+    die_with_parent()
+    for name in PRELOAD:
+        importlib.import_module(name)
+    multiprocess.set_forkserver_preload(list(PRELOAD))
+    replies, sys.stdout = sys.stdout, sys.stderr
+    while line := sys.stdin.buffer.readline():
+        order = json.loads(line)
+        work = pickle.loads(sys.stdin.buffer.read(order["pickled"]))
+        with contextlib.redirect_stdout(sys.stderr):
+            launch(order, work)
+        replies.write("done\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Launches on this machine: starts the engine's process, watches it, reports progress.
+
+Invariant: a worker that disappears (out of memory, SIGKILL, a crash in native code) is noticed
+within a second or two and raised with the name of what it was working on; nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..store.errors import EngineError
+from .board import Board, Snapshot
+from .worker import Work
+
+Progress = Callable[[Snapshot], None]
+_POLL = 0.1
+
+
+class LocalEngine:
+    """Runs task lists side by side in `workers` processes.
+
+    Args:
+        folder: for boards and logs.
+        workers: processes.
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder, self.workers = folder, workers
+        self._process: subprocess.Popen[bytes] | None = None
+        self._launches = 0
+        shutil.rmtree(folder / "boards", ignore_errors=True)
+
+    def launch(self, tasks: list[dict[str, Any]], work: Work, progress: Progress) -> None:
+        """Run tasks (each with a `label` for messages) until all are done.
+
+        Args:
+            tasks: plain values.
+            work: called in a worker with (task, progress); must pickle.
+            progress: called several times a second.
+
+        Raises:
+            CorpusError: the first error a task raised.
+            EngineError: a worker or the engine's process was lost.
+        """
+        self._launches += 1
+        board = Board(self.folder / "boards" / f"{self._launches:04d}")
+        board.prepare(tasks)
+        logs = self.folder / "logs" / f"{os.getpid()}-{self._launches:04d}-{len(tasks)}-tasks"
+        order = {
+            "board": str(board.folder), "tasks": len(tasks), "workers": self.workers,
+            "logs": str(logs),
+        }  # fmt: skip
+        process = self._started()
+        self._send(process, order, pickle.dumps(work))
+        self._wait(process, board, progress)
+        progress(board.snapshot())
+        failure = board.failure()
+        if failure is not None:
+            raise failure
+        shutil.rmtree(board.folder)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            environment = os.environ | {
+                "OMP_NUM_THREADS": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "RAYON_NUM_THREADS": str(self.workers),
+                "PYTHONUNBUFFERED": "1",
+            }
+            with (self.folder / "engine.log").open("a") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "corpus_builder.engine.launcher"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
+                )
+        return self._process
+
+    def _send(
+        self, process: subprocess.Popen[bytes], order: dict[str, Any], work: bytes
+    ) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise EngineError("engine", "its process has no pipes", do="run again")
+        try:
+            process.stdin.write(json.dumps(order | {"pickled": len(work)}).encode() + b"\n" + work)
+            process.stdin.flush()
+        except BrokenPipeError:
+            process.wait()
+
+    def _wait(self, process: subprocess.Popen[bytes], board: Board, progress: Progress) -> None:
+        while True:
+            ready, _, _ = select.select([process.stdout], [], [], _POLL)
+            if ready:
+                if process.stdout and process.stdout.readline().strip() == b"done":
+                    return
+                self._raise_lost(board)
+            progress(board.snapshot())
+            if board.lost_rank() is not None:
+                time.sleep(2 * _POLL)
+                rank = board.lost_rank()
+                if rank is not None:
+                    self._raise_lost(board, rank)
+
+    def _raise_lost(self, board: Board, rank: int | None = None) -> None:
+        running = sorted(int(path.name) for path in (board.folder / "running").iterdir())
+        if rank is None and running:
+            rank = running[0]
+        where = board.task(rank)["label"] if rank is not None else "engine"
+        self.close()
+        raise EngineError(
+            where,
+            "the worker process was lost: killed from outside, out of memory, or crashed in "
+            f"native code (log: {self.folder / 'engine.log'}{self._last_words()})",
+            do="run the same command again: finished shards are kept; with fewer --workers, each "
+            "has more memory",
+        )
+
+    def _last_words(self) -> str:
+        lines = (self.folder / "engine.log").read_text(errors="replace").strip().splitlines()
+        return f", its last line: {lines[-1][:300]}" if lines else ""
+
+    def close(self) -> None:
+        """Kill the engine's process and all its workers."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()

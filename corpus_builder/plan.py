@@ -1,0 +1,149 @@
+"""A plan: a recipe made concrete - frozen splits, stages, fingerprints, what is already done.
+
+Invariant: making one reads listings only, no data; two plans of the same recipe over the same
+files have the same stages and shards, whatever the machine, workers or memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+
+from .assemble import Inputs, assemble
+from .recipe import Recipe, Source
+from .sources.listing import list_inputs, make_splits, shard_name
+from .sources.records import InputFile, Split
+from .stages.base import Context, RowStage, Stage
+from .stages.read import BaseStage
+from .stages.rows import is_current
+from .store.errors import SourceError
+from .store.manifest import StageManifest, read_manifest
+
+SUFFIXES = {
+    "warc": (".warc", ".warc.gz"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson"),
+    "parquet": (".parquet",),
+}
+LEAST_MEMORY = 700 << 20
+"""What a worker needs: interpreter, libraries, compiled kernels, an extraction child (measured)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe over the files there are.
+
+    Attributes:
+        out: the run's folder.
+        splits: of every corpus, in order.
+        stages: by name, in an order in which they could run.
+    """
+
+    recipe: Recipe
+    out: Path
+    splits: Mapping[str, tuple[Split, ...]]
+    stages: Mapping[str, Stage]
+
+    @cached_property
+    def context(self) -> Context:
+        """Access to the records of the run's folder."""
+        return Context(self.out, self.splits, self.stages)
+
+    def manifests(self) -> list[StageManifest]:
+        """Manifests of the stages that are sealed, in order."""
+        found = (read_manifest(self.context.folder(stage)) for stage in self.stages.values())
+        return [manifest for manifest in found if manifest is not None]
+
+    def progress_of(self, stage: Stage) -> tuple[int, int | None]:
+        """(units done, units in all) of a stage; None where only the data can tell how many."""
+        folder = self.context.folder(stage)
+        if isinstance(stage, BaseStage | RowStage):
+            shards = self.context.shard_names(stage.corpus)
+            done = sum(self._is_done(stage, shard) for shard in shards)
+            return done, len(shards)
+        manifest = read_manifest(folder)
+        if manifest is not None:
+            return len(manifest.units), len(manifest.units)
+        return len(list((folder / "records").rglob("*.json"))), None
+
+    def _is_done(self, stage: Stage, shard: str) -> bool:
+        if isinstance(stage, BaseStage):
+            return stage.is_current(self.context, shard)
+        row_done = self._is_done(stage.upstream[0], shard)
+        others = all(read_manifest(self.context.folder(part)) for part in stage.upstream[1:])
+        return row_done and others and is_current(self.context, stage, shard)
+
+
+def make_plan(recipe: Recipe, out: Path) -> Plan:
+    """Freeze what a recipe means here and now.
+
+    Args:
+        recipe: as loaded.
+        out: the run's folder; need not exist.
+
+    The sample and the language model are fetched if the recipe uses them and they are not cached.
+
+    Raises:
+        SourceError: an input cannot be found or listed, or fetched.
+    """
+    kinds: dict[str, str] = {}
+    splits: dict[str, tuple[Split, ...]] = {}
+    for name, corpus in recipe.corpora.items():
+        kind, files = _files(corpus.source)
+        kinds[name] = kind
+        splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
+    shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
+    stages = assemble(recipe, Inputs(kinds, shards, _models(recipe)))
+    return Plan(recipe, out, splits, stages)
+
+
+def _files(source: Source) -> tuple[str, list[InputFile]]:
+    if source.kind != "sample":
+        return source.kind, list_inputs(source.patterns, SUFFIXES[source.kind])
+    from .sources.sample import sample_files
+
+    paths = sample_files(str(source.sample))
+    kind = "warc" if paths[0].name.endswith(".warc.gz") else paths[0].suffix.lstrip(".")
+    if paths[0].name.endswith(".jsonl.gz"):
+        kind = "jsonl"
+    return kind, list_inputs([str(path) for path in paths], SUFFIXES[kind])
+
+
+def _models(recipe: Recipe) -> dict[str, tuple[Path, str]]:
+    from .signals.language import default_model, model_id
+
+    models: dict[str, tuple[Path, str]] = {}
+    for name, corpus in recipe.corpora.items():
+        for entry in corpus.stages:
+            if entry.verb == "language":
+                given = entry.config.model
+                path = Path(given) if given else default_model()
+                if not path.is_file():
+                    raise SourceError(str(path), "there is no such model file")
+                models[name] = (path.absolute(), model_id(path))
+    return models
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Workers and the memory each may use."""
+
+    workers: int
+    memory: int
+
+
+def resources(workers: int | None, memory: int | None) -> Resources:
+    """Fit workers into memory: at most one a core, each with at least `LEAST_MEMORY`.
+
+    Args:
+        workers: processes wanted; None takes all cores.
+        memory: bytes for all workers together; None takes 80 % of what is free.
+    """
+    budget = memory or int(psutil.virtual_memory().available * 0.8)
+    wanted = workers or len(os.sched_getaffinity(0))
+    count = max(1, min(wanted, budget // LEAST_MEMORY))
+    return Resources(count, budget // count)

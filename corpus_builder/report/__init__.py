@@ -1,0 +1,1 @@
+"""What a run came to, for people and for machines: funnels, tables, single documents."""

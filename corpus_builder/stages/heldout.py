@@ -1,0 +1,205 @@
+"""Held-out documents: chosen by a hash of the source record, and guarded against leaks.
+
+Phases of the stage: `collect` (one unit a shard: alive documents under the threshold) and `data`
+(near-duplicates among them removed, at most `max_documents` a corpus). Invariant: whether a record
+is held out depends on its identity and on how many records its source holds, never on a stage; so
+every arm of a recipe holds out the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..store.records import UnitRecord
+from ..store.tables import FileInfo, read_batches, read_table, write_table
+from .base import Context, Phase, RowStage, Stage, Work, data_file
+from .frame import Frame
+from .keys import HELDOUT_SALT, below, keyed_hash, share_threshold
+from .rows import chain_above, frames_of
+
+HELDOUT_SCHEMA = pa.schema(
+    [
+        ("corpus", pa.string()),
+        ("key", pa.uint64()),
+        ("doc_id", pa.binary(16)),
+        ("url", pa.string()),
+        ("text", pa.large_string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """The recipe's choice.
+
+    Attributes:
+        share: of every corpus' source records, exact.
+        max_documents: a corpus.
+        threshold, ngram: what counts as a near-duplicate of a held-out document.
+    """
+
+    share: Fraction
+    max_documents: int
+    threshold: float = 0.8
+    ngram: int = 5
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """What decides who is held out, as plain values."""
+        return {"share": str(self.share), "max_documents": self.max_documents}
+
+    def threshold_of(self, candidates: int) -> int:
+        """Hash limit for a source of so many records."""
+        return share_threshold(self.share, self.max_documents, candidates)
+
+    def limit(self, context: Context, stage: Stage) -> int:
+        """Hash limit for the corpus of a row-aligned stage."""
+        base = chain_above(stage)[0]
+        records = context.records(base)
+        return self.threshold_of(sum(record.facts["candidates"] for record in records))
+
+
+class HeldoutStage(Stage):
+    """Gathers the held-out documents of all corpora.
+
+    Args:
+        above: the last row-aligned stage of every corpus.
+    """
+
+    verb = "heldout"
+    covers_set = True
+
+    def __init__(
+        self, name: str, *, above: tuple[Stage, ...], heldout: Heldout, shards: tuple[str, ...]
+    ) -> None:
+        config = {
+            **heldout.choice, "threshold": heldout.threshold, "ngram": heldout.ngram,
+            "corpora": [stage.corpus for stage in above],
+        }  # fmt: skip
+        super().__init__(name, corpus=None, upstream=above, config=config, shards=shards)
+        self.heldout = heldout
+
+    def phases(self, context: Context) -> tuple[Phase, ...]:
+        units = tuple(
+            f"{stage.corpus}/{shard}"
+            for stage in self.upstream
+            for shard in context.shard_names(stage.corpus)
+        )
+        return Phase("collect", units, work=True), Phase("data", ("heldout",))
+
+    def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
+        file, facts = (
+            self._collect(context, unit) if phase == "collect" else self._choose(context, unit)
+        )
+        return UnitRecord(
+            unit=f"{phase}/{unit}",
+            inputs=self.inputs(context, phase, unit),
+            rows_in=0,
+            rows_out=0,
+            lost={},
+            facts=facts,
+            files=(file,),
+        )
+
+    def _collect(self, context: Context, unit: str) -> tuple[FileInfo, dict[str, Any]]:
+        corpus, shard = unit.split("/", 1)
+        stage = next(part for part in self.upstream if part.corpus == corpus)
+        limit = self.heldout.limit(context, stage)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for frame in frames_of(context, stage, shard, ["text", "url"]):
+                keys = keyed_hash(frame.columns["doc_id"], HELDOUT_SALT)
+                rows = pa.array(np.flatnonzero(below(keys, limit) & frame.alive))
+                columns = [
+                    pa.array([corpus] * len(rows), pa.string()),
+                    pa.array(keys).take(rows),
+                    *(frame.columns[name].take(rows) for name in ("doc_id", "url", "text")),
+                ]
+                yield pa.RecordBatch.from_arrays(columns, schema=HELDOUT_SCHEMA)
+
+        work = context.folder(self) / "work"
+        return write_table(work, f"collect/{unit}.parquet", HELDOUT_SCHEMA, batches()), {}
+
+    def _choose(self, context: Context, unit: str) -> tuple[FileInfo, dict[str, Any]]:
+        """Drop near-duplicates among the collected (lower key stays), then cap every corpus."""
+        from ..minhash.shingles import shingle_hashes
+        from ..minhash.verify import verify_component
+
+        work = context.folder(self) / "work"
+        names = next(phase.units for phase in self.phases(context) if phase.name == "collect")
+        tables = [read_table(work / f"collect/{name}.parquet") for name in names]
+        table = pa.concat_tables([HELDOUT_SCHEMA.empty_table(), *tables])
+        table = table.sort_by([("corpus", "ascending"), ("key", "ascending")]).combine_chunks()
+        text = pa.concat_arrays(table.column("text").chunks or [pa.array([], pa.large_string())])
+        hashes, offsets = shingle_hashes(text, self.heldout.ngram)
+        order = np.arange(len(text))
+        found = verify_component(hashes, offsets, order, self.heldout.threshold, 1 << 62)
+        facts: dict[str, Any] = {}
+        kept: list[int] = []
+        for row, corpus in enumerate(table.column("corpus").to_pylist()):
+            counts = facts.setdefault(corpus, {"chosen": 0, "duplicates": 0, "over_cap": 0})
+            if found.keeper[row] >= 0:
+                counts["duplicates"] += 1
+            elif counts["chosen"] >= self.heldout.max_documents:
+                counts["over_cap"] += 1
+            else:
+                counts["chosen"] += 1
+                kept.append(row)
+        batches = table.take(pa.array(kept, pa.int64())).combine_chunks().to_batches()
+        folder = context.folder(self)
+        file = write_table(folder, "data/heldout.parquet", HELDOUT_SCHEMA, batches)
+        return file, {"heldout": facts}
+
+
+class GuardStage(RowStage):
+    """Keeps held-out records, and what is nearly equal to one, out of training.
+
+    Every document is compared exactly (true Jaccard, no banding) with all held-out documents.
+    """
+
+    verb = "guard"
+    schema = pa.schema(
+        [("dropped_by", pa.string()), ("keeper", pa.binary(16)), ("jaccard", pa.float64())]
+    )
+    reads = ("text", "doc_id")
+
+    def __init__(self, name: str, *, corpus: str, above: Stage, heldout: HeldoutStage) -> None:
+        super().__init__(name, corpus=corpus, upstream=(above, heldout), config={})
+        self.heldout, self.stage = heldout.heldout, heldout
+
+    def open(self, context: Context, shard: str) -> Work:
+        from ..minhash.heldout import HeldoutIndex
+        from ..minhash.shingles import shingle_hashes
+
+        path = data_file(context.folder(self.stage), "heldout")
+        texts = [batch for batch in read_batches(path, ["doc_id", "text"])]
+        table = pa.Table.from_batches(texts, pa.schema([HELDOUT_SCHEMA.field("doc_id"), HELDOUT_SCHEMA.field("text")]))
+        text = pa.concat_arrays([pa.array([], pa.large_string()), *table.column("text").chunks])
+        index = HeldoutIndex(*shingle_hashes(text, self.heldout.ngram))
+        names = pa.concat_arrays([pa.array([], pa.binary(16)), *table.column("doc_id").chunks])
+        limit = self.heldout.limit(context, self.row_upstream)
+
+        def guard(frame: Frame) -> tuple[pa.RecordBatch, dict[str, Any]]:
+            held = below(keyed_hash(frame.live("doc_id"), HELDOUT_SALT), limit)
+            hashes, offsets = shingle_hashes(frame.live("text"), self.heldout.ngram)
+            best, jaccard = index.match(hashes, offsets, self.heldout.threshold)
+            near = (best >= 0) & ~held
+            causes = np.where(held, "heldout.reserved", np.where(near, "heldout.near", ""))
+            columns = [
+                pa.array(causes, pa.string(), mask=~(held | near)),
+                names.take(pa.array(best.astype(np.int64), mask=~near)),
+                pa.array(np.round(jaccard, 6), mask=~near),
+            ]
+            spread = [frame.spread(column) for column in columns]
+            return pa.RecordBatch.from_arrays(spread, schema=self.schema), {}
+
+        return guard
+
+    def apply(self, frame: Frame, sidecar: pa.RecordBatch) -> dict[str, int]:
+        return frame.drop(sidecar.column("dropped_by"))

@@ -1,0 +1,192 @@
+"""The mix: an exact order of sequences over the corpora's token stores, and its Arrow shards.
+
+Invariant: the order is a pure function of the numbers in the manifest; the shards hold those
+sequences in that order; a corpus too short for its weight is refused before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..mixing.allocation import Allocation, OnShort, allocate
+from ..mixing.order import ORDER_VERSION, Order, order_of
+from ..store.arrow_streams import SequenceFiles, StreamWriter
+from ..store.atomic import json_bytes, sha256_file, write_bytes
+from ..store.records import UnitRecord
+from ..store.tables import FileInfo
+from .base import Context, Phase, Stage
+from .tokens import STREAM_ROWS, TokensStage, token_type
+
+SHARD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """What the recipe asks of the mix; weights and epochs are exact fractions."""
+
+    tokens: int
+    sequence_length: int
+    weights: Mapping[str, Fraction]
+    max_epochs: Fraction
+    on_short: OnShort
+    seed: int
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values for the fingerprint."""
+        return {
+            "tokens": self.tokens,
+            "sequence_length": self.sequence_length,
+            "weights": {name: str(weight) for name, weight in sorted(self.weights.items())},
+            "max_epochs": str(self.max_epochs),
+            "on_short": self.on_short,
+            "seed": self.seed,
+            "order_version": ORDER_VERSION,
+        }
+
+
+class MixStage(Stage):
+    """Materialises the mix as Arrow stream shards that `datasets.load_from_disk` opens.
+
+    Args:
+        stores: the token stores, one a corpus with a weight.
+    """
+
+    verb = "mix"
+
+    def __init__(self, name: str, *, stores: tuple[TokensStage, ...], config: MixConfig) -> None:
+        super().__init__(name, corpus=None, upstream=stores, config=config.identity())
+        self.mix, self.stores = config, {str(stage.corpus): stage for stage in stores}
+
+    def available(self, context: Context) -> dict[str, int]:
+        """Sequences each corpus holds."""
+        return {
+            corpus: sum(record.facts["sequences"] for record in context.records(stage))
+            for corpus, stage in self.stores.items()
+        }
+
+    def allocation(self, context: Context) -> tuple[Allocation, ...]:
+        """Whole sequences per corpus.
+
+        Raises:
+            DataError: a corpus is too short for its weight.
+        """
+        return allocate(
+            self.available(context),
+            self.mix.weights,
+            tokens=self.mix.tokens,
+            sequence_length=self.mix.sequence_length,
+            max_epochs=self.mix.max_epochs,
+            on_short=self.mix.on_short,
+        )
+
+    def order(self, context: Context) -> Order:
+        """The order of the mix."""
+        return order_of(self.allocation(context), self.mix.seed)
+
+    def phases(self, context: Context) -> tuple[Phase, ...]:
+        total = sum(part.sequences for part in self.allocation(context))
+        per_shard = self._per_shard(context)
+        shards = max(1, -(-total // per_shard))
+        names = tuple(f"data-{number:05d}-of-{shards:05d}" for number in range(shards))
+        return Phase("data", names), Phase("dataset", ("dataset",))
+
+    def _per_shard(self, context: Context) -> int:
+        width = self._type(context).bit_width // 8 * self.mix.sequence_length
+        return max(STREAM_ROWS, SHARD_BYTES // width // STREAM_ROWS * STREAM_ROWS)
+
+    def _type(self, context: Context) -> pa.DataType:
+        store = next(iter(self.stores.values()))
+        return token_type(store.encode.vocabulary(context)[0])
+
+    def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
+        rows, files = (
+            self._shard(context, unit) if phase == "data" else (0, self._dataset(context))
+        )
+        facts = {"sequences": rows, "tokens": rows * self.mix.sequence_length} if rows else {}
+        return UnitRecord(
+            unit=f"{phase}/{unit}",
+            inputs=self.inputs(context, phase, unit),
+            rows_in=rows,
+            rows_out=rows,
+            lost={},
+            facts=facts,
+            files=files,
+        )
+
+    def _shard(self, context: Context, unit: str) -> tuple[int, tuple[FileInfo, ...]]:
+        order = self.order(context)
+        number, per_shard = int(unit.split("-")[1]), self._per_shard(context)
+        start, stop = number * per_shard, min(len(order), (number + 1) * per_shard)
+        readers = {
+            corpus: SequenceFiles(
+                [context.folder(stage) / record.files[0].path for record in context.records(stage)]
+            )
+            for corpus, stage in self.stores.items()
+        }
+        length, kind = self.mix.sequence_length, self._type(context)
+        schema = pa.schema([("input_ids", pa.list_(kind, length))])
+        folder = context.folder(self)
+        with StreamWriter(folder, f"data/{unit}.arrow", schema, STREAM_ROWS) as writer:
+            for first in range(start, stop, STREAM_ROWS):
+                part = order.sequences(first, min(stop, first + STREAM_ROWS))
+                rows = np.empty((len(part.corpus), length), kind.to_pandas_dtype())
+                for place, corpus in enumerate(order.names):
+                    here = part.corpus == place
+                    if here.any():
+                        rows[here] = readers[corpus].take(part.index[here])
+                ids = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), length)
+                writer.write(pa.RecordBatch.from_arrays([ids], schema=schema))
+                context.progress(len(rows), rows.nbytes)
+            file = writer.close()
+        return file.rows, (file,)
+
+    def _dataset(self, context: Context) -> tuple[FileInfo, ...]:
+        """`state.json` and `dataset_info.json`: what makes `data/` a Hugging Face dataset."""
+        shards = context.records(self)
+        kind = {"dtype": str(self._type(context)), "_type": "Value"}
+        feature = {"feature": kind, "length": self.mix.sequence_length, "_type": "List"}
+        state = {
+            "_data_files": [{"filename": record.files[0].path.split("/")[1]} for record in shards],
+            "_fingerprint": self.fingerprint[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": "train",
+        }
+        info = {"features": {"input_ids": feature}}
+        return tuple(
+            _write(context, self, f"data/{name}.json", content)
+            for name, content in (("dataset_info", info), ("state", state))
+        )
+
+    def facts(self, context: Context, records: Any) -> dict[str, Any]:
+        """The mix's accounts: per corpus what was asked and realised, epochs, effective tokens."""
+        corpora = {}
+        for part in self.allocation(context):
+            corpora[part.name] = {
+                "requested_weight": float(part.requested),
+                "realised_weight": float(part.realised),
+                "available_sequences": part.available,
+                "unique_sequences": min(part.sequences, part.available),
+                "sequences": part.sequences,
+                "tokens": part.sequences * self.mix.sequence_length,
+                "unique_tokens": min(part.sequences, part.available) * self.mix.sequence_length,
+                "epochs": round(part.epochs, 6),
+                "cap_hit": part.capped,
+                "effective_tokens": int(part.effective_tokens),
+            }
+        return {"corpora": corpora, "stream": self.order(context).fingerprint()}
+
+
+def _write(context: Context, stage: Stage, path: str, content: Any) -> FileInfo:
+    target = context.folder(stage) / path
+    write_bytes(target, json_bytes(content))
+    sha = sha256_file(target)
+    return FileInfo(path, target.stat().st_size, 0, sha, sha)

@@ -1,0 +1,161 @@
+"""The fused pass: consecutive row-local stages over one shard, reading its text once.
+
+Invariant: every stage writes its sidecar batch for batch with the base table; stages already done
+for this shard are read, not recomputed; each stage's record is committed in order, after its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from ..store.errors import IntegrityError
+from ..store.records import UnitRecord, add_counts, combine_digests, write_record
+from ..store.tables import FileInfo, TableWriter, read_batches
+from .base import Context, RowStage, Stage, data_file
+from .frame import Frame
+from .read import BASE_COLUMNS, BaseStage
+
+
+@dataclass
+class _Tally:
+    """Running counts of one stage over the frames of a shard."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def chain_above(stage: Stage) -> list[Stage]:
+    """The row-aligned stages of a corpus from its base table down to `stage`."""
+    chain = [stage]
+    while not isinstance(chain[0], BaseStage):
+        chain.insert(0, chain[0].upstream[0])
+    return chain
+
+
+def run_rows(context: Context, stages: Sequence[Stage], shard: str) -> None:
+    """Run the not-yet-done ones of `stages` (consecutive, one corpus) over one shard."""
+    chain = chain_above(stages[-1])
+    base = chain[0]
+    if isinstance(base, BaseStage) and base in stages:
+        base.run_shard(context, shard)
+    todo = [stage for stage in stages if isinstance(stage, RowStage)]
+    while todo and is_current(context, todo[0], shard):
+        todo.pop(0)
+    if todo:
+        _Pass(context, chain[1:], todo, shard).run(base)
+
+
+def is_current(context: Context, stage: Stage, shard: str) -> bool:
+    """Whether a row stage's shard is done and what it was made from is unchanged."""
+    if isinstance(stage, BaseStage):
+        return stage.is_current(context, shard)
+    above = context.find_record(stage.upstream[0], "data", shard)
+    record = context.find_record(stage, "data", shard)
+    return bool(above and record and record.inputs == stage.inputs(context, "data", shard))
+
+
+class _Pass:
+    """One run over a shard: reads sidecars above, computes and writes those below."""
+
+    def __init__(
+        self, context: Context, chain: list[Stage], todo: list[RowStage], shard: str
+    ) -> None:
+        self.context, self.shard = context, shard
+        self.chain, self.todo = chain, todo
+        self.tallies = {stage.name: _Tally() for stage in todo}
+
+    def run(self, base: Stage) -> None:
+        """Stream all frames through, then commit every stage."""
+        with ExitStack() as stack:
+            writers = {
+                stage.name: stack.enter_context(
+                    TableWriter(self.context.folder(stage), f"data/{self.shard}.parquet", stage.schema)
+                )
+                for stage in self.todo
+            }
+            work = {stage.name: stage.open(self.context, self.shard) for stage in self.todo}
+            for frame, sidecars in self._frames(base):
+                for stage in self.chain:
+                    if stage.name in work:
+                        batch = self._compute(stage, frame, work[stage.name])
+                        writers[stage.name].write(batch)
+                    else:
+                        batch = next(sidecars[stage.name])
+                        self._check(stage, frame, batch)
+                    self._apply(stage, frame, batch)
+                self.context.progress(frame.rows, 0)
+            files = {name: writer.close() for name, writer in writers.items()}
+        self._commit(files)
+
+    def _frames(self, base: Stage) -> Iterator[tuple[Frame, dict[str, Iterator[pa.RecordBatch]]]]:
+        needed = {name for stage in self.todo for name in stage.reads}
+        columns = [name for name in BASE_COLUMNS if name in needed or name == "doc_id"]
+        sidecars = {
+            stage.name: read_batches(data_file(self.context.folder(stage), self.shard))
+            for stage in self.chain
+            if stage.name not in self.tallies
+        }
+        for batch in read_batches(data_file(self.context.folder(base), self.shard), columns):
+            arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+            yield Frame(arrays, len(batch)), sidecars
+
+    def _compute(self, stage: Stage, frame: Frame, work: Any) -> pa.RecordBatch:
+        tally = self.tallies[stage.name]
+        tally.rows_in += frame.n_alive
+        batch, facts = work(frame)
+        add_counts(tally.facts, facts)
+        return batch
+
+    def _apply(self, stage: Stage, frame: Frame, batch: pa.RecordBatch) -> None:
+        lost = stage.apply(frame, batch) if isinstance(stage, RowStage) else {}
+        if stage.name in self.tallies:
+            tally = self.tallies[stage.name]
+            tally.rows_out += frame.n_alive
+            add_counts(tally.lost, lost)
+
+    def _check(self, stage: Stage, frame: Frame, batch: pa.RecordBatch) -> None:
+        if len(batch) != frame.rows:
+            raise IntegrityError(
+                f"{stage.id}, {self.shard}",
+                f"a batch has {len(batch)} rows where the base table has {frame.rows}",
+                do="delete this stage's folder and run again",
+            )
+
+    def _commit(self, files: dict[str, FileInfo]) -> None:
+        for stage in self.todo:
+            tally = self.tallies[stage.name]
+            record = UnitRecord(
+                unit=f"data/{self.shard}",
+                inputs=stage.inputs(self.context, "data", self.shard),
+                rows_in=tally.rows_in,
+                rows_out=tally.rows_out,
+                lost=dict(sorted(tally.lost.items())),
+                facts=tally.facts,
+                files=(files[stage.name],),
+            )
+            write_record(self.context.folder(stage), record)
+
+
+def frames_of(context: Context, stage: Stage, shard: str, columns: Sequence[str]) -> Iterator[Frame]:
+    """Frames of a shard as they leave `stage`: base columns asked for, sidecars applied."""
+    chain = chain_above(stage)
+    wanted = sorted({*columns, "doc_id"} & set(BASE_COLUMNS))
+    sidecars = [(part, read_batches(data_file(context.folder(part), shard))) for part in chain[1:]]
+    for batch in read_batches(data_file(context.folder(chain[0]), shard), wanted):
+        frame = Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
+        for part, reader in sidecars:
+            if isinstance(part, RowStage):
+                part.apply(frame, next(reader))
+        yield frame
+
+
+def combined(context: Context, stage: Stage, shard: str) -> str:
+    """Digest of a shard as it leaves `stage`."""
+    return combine_digests([context.record(stage, "data", shard).digest])

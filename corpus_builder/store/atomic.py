@@ -1,0 +1,97 @@
+"""Files that are whole or not there: temporary name, fsync, rename; and the lock of a run folder.
+
+Invariant: a path written here either does not exist or holds complete content, whatever is killed
+and when. Leftover temporary files carry `TEMP_SUFFIX` and are never read.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import LockedError
+
+TEMP_SUFFIX = ".part"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
+
+    On an exception the temporary file is removed and `path` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.with_name(f".{path.name}.{os.getpid()}{TEMP_SUFFIX}")
+    try:
+        yield temp
+        _fsync(temp)
+        temp.rename(path)
+        _fsync(path.parent)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically."""
+    with atomic_path(path) as temp:
+        temp.write_bytes(content)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no NaN, UTF-8, one trailing newline."""
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as canonical JSON, atomically."""
+    write_bytes(path, json_bytes(value))
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file of ours."""
+    return json.loads(path.read_bytes())
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the one lock of a run folder; released by the kernel even on kill -9.
+
+    Raises:
+        LockedError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise LockedError(
+                str(folder),
+                f"another run holds this folder ({file.read().strip() or 'process unknown'})",
+                do="wait for it to end, or give this run another --out",
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
