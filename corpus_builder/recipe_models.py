@@ -188,17 +188,20 @@ class Extract(Model):
     """`extract`: pages become documents; the caps cut hostile pages off before time does.
 
     Attributes:
-        timeout: seconds of CPU a page may take.
+        timeout: seconds of CPU a page may take; above what pages within the caps need, so that
+            it tells a hang, not a slow machine.
         max_bytes, max_depth, max_nodes, max_attributes: pages with more bytes, nested elements,
             start tags, or attributes on one tag are lost, by cause.
+        max_memory: bytes a page may take.
     """
 
     tool: Text
-    timeout: float = Field(default=30.0, gt=0, le=3600)
+    timeout: float = Field(default=20.0, gt=0, le=3600)
     max_bytes: Bytes = Field(default=10_000_000, ge=1_000)
     max_depth: int = Field(default=256, ge=10)
     max_nodes: Count = Field(default=30_000, ge=100)
     max_attributes: int = Field(default=512, ge=10)
+    max_memory: Bytes = Field(default=2 << 30, ge=64 << 20)
 
 
 class Language(Model):

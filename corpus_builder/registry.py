@@ -14,6 +14,7 @@ from .expressions import Kind
 from .store.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
+    from .extraction.extractors import Tool
     from .signals import Family
     from .transforms import Transform
 
@@ -99,12 +100,16 @@ def _transforms() -> Mapping[str, Transform]:
     return FOUND
 
 
+def _extractors() -> Mapping[str, Tool]:
+    from .extraction.extractors import EXTRACTORS as FOUND
+
+    return FOUND
+
+
 FAMILIES: Registry[Family] = Registry("signal family", _families)
 SIGNALS: Registry[SignalEntry] = Registry("signal", _signals)
 TRANSFORMS: Registry[Transform] = Registry("transform", _transforms)
-EXTRACTORS: Registry[str] = Registry(
-    "extractor", lambda: {name: name for name in ("trafilatura", "resiliparse")}
-)
+EXTRACTORS: Registry[Tool] = Registry("extractor", _extractors)
 SAMPLES: Registry[Literal["warc", "jsonl"]] = Registry(
     "sample", lambda: {"web-docs": "warc", "code": "jsonl"}
 )

@@ -26,7 +26,7 @@ from .store.errors import RecipeError
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_ALIASES = 200
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 Scalar: TypeAlias = str | int | float | bool | None
 

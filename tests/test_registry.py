@@ -51,8 +51,9 @@ def test_signals_have_the_kind_rules_need() -> None:
 def test_listing_names_loads_no_compiled_code() -> None:
     code = (
         "import sys; from corpus_builder import registry;"
-        "[getattr(registry, shelf).names for shelf in ('SIGNALS', 'TRANSFORMS', 'SAMPLES')];"
-        "print([name for name in ('pyarrow', 'numba', 'numpy') if name in sys.modules])"
+        "shelves = ('SIGNALS', 'TRANSFORMS', 'SAMPLES', 'EXTRACTORS');"
+        "[getattr(registry, shelf).names for shelf in shelves];"
+        "print([name for name in ('pyarrow', 'numba', 'numpy', 'lxml') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
