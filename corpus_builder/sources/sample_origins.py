@@ -76,12 +76,13 @@ class Origin:
         return bool(self.page_language(path) or self.code_language(path))
 
 
-_HTTPD_CODE = ("aaa", "cache", "filters", "generators", "http", "loggers", "mappers", "ssl")
+_HTTPD_CODE = ("aaa", "filters", "generators", "http", "loggers")
+_SQLALCHEMY_CODE = ("engine", "event", "ext", "orm", "pool", "util")
 
 ORIGINS = (
     Origin(
         "httpd", "2.4.69", "2026-09-29", "Apache-2.0", ("LICENSE", "NOTICE"), pins.HTTPD,
-        "docs/manual/", ("server/", "include/", *(f"modules/{name}/" for name in _HTTPD_CODE)),
+        "docs/manual/", ("server/", *(f"modules/{name}/" for name in _HTTPD_CODE)),
         inner="upstream/httpd-2.4.69.tar.gz",
         page_notice=b"www.apache.org/licenses/LICENSE-2.0",
         code_notice=b"Licensed to the Apache Software Foundation", translated=True,
@@ -93,7 +94,7 @@ ORIGINS = (
     ),
     Origin(
         "sqlalchemy", "2.0.36", "2024-10-15", "MIT", ("LICENSE",), pins.SQLALCHEMY,
-        "doc/", ("lib/sqlalchemy/", "examples/"),
+        "doc/", (*(f"lib/sqlalchemy/{name}/" for name in _SQLALCHEMY_CODE), "examples/"),
     ),
     Origin(
         "alembic", "1.14.0", "2024-11-04", "MIT", ("LICENSE",), pins.ALEMBIC,

@@ -366,7 +366,7 @@ def real() -> sample.SampleInfo:
 def test_the_real_sample_has_pages_in_many_languages_and_code_in_two(
     real: sample.SampleInfo,
 ) -> None:
-    assert real.documents == {"web-docs": 771, "code": 645}
+    assert real.documents == {"web-docs": 771, "code": 452}
     content = {
         name: (real.root / name).read_bytes()
         for name in real.manifest["files"]
