@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 
 from .recipe import Corpus, Recipe
-from .recipe_models import Extract, Language, Mix
+from .recipe_models import CrossDedup, Extract, Language, Mix
 from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
 from .recipe_stages import Stage as Entry
 from .signals import FAMILIES, family_of
-from .stages.base import RowStage, Stage
+from .stages.base import RowStage, Stage, topological
 from .stages.dedup import BandsStage, DedupConfig, DedupStage
 from .stages.documents import DocumentsStage
 from .stages.extract import ExtractStage
@@ -62,9 +62,10 @@ def assemble(recipe: Recipe, inputs: Inputs) -> dict[str, Stage]:
     }
     for chain in chains.values():
         chain.build()
+    stages: dict[str, Stage] = {}
     if recipe.dedup is not None:
-        _across(recipe, chains, inputs, heldout)
-    stages = {stage.name: stage for chain in chains.values() for stage in chain.stages}
+        groups = _across(recipe.dedup, chains, inputs, heldout)
+        stages[groups.name] = groups
     if heldout is not None:
         above = tuple(chain.last for chain in chains.values())
         held = HeldoutStage("heldout", above=above, heldout=heldout, shards=_all(inputs, chains))
@@ -74,7 +75,9 @@ def assemble(recipe: Recipe, inputs: Inputs) -> dict[str, Stage]:
     documents = {corpus: chain.documents() for corpus, chain in chains.items()}
     stages |= {stage.name: stage for chain in chains.values() for stage in chain.stages}
     stages |= {stage.name: stage for stage in documents.values()}
-    return stages if recipe.mix is None else stages | _products(recipe, recipe.mix, documents, inputs)
+    if recipe.mix is not None:
+        stages |= _products(recipe, recipe.mix, documents, inputs)
+    return {stage.name: stage for stage in topological(tuple(stages.values()))}
 
 
 def _heldout(recipe: Recipe) -> Heldout | None:
@@ -226,19 +229,21 @@ class _Chain:
         known = dict(LANGUAGE_TYPES)
         for family in FAMILIES.values():
             known |= {signal.name: ARROW_TYPES[signal.type] for signal in family.adds}
-        columns = [(name, known[name]) for name in self.recipe.documents.columns]
+        names = self.recipe.documents.columns
+        missing = {family_of(name).name for name in set(names) - set(LANGUAGE_TYPES)} - self.tagged
+        if missing:
+            self._tag(self.name("documents", "signals"), missing)
+        columns = [(name, known[name]) for name in names]
         return DocumentsStage(
             self.name("documents"), corpus=self.corpus, above=self.last, columns=columns
         )
 
 
 def _across(
-    recipe: Recipe, chains: dict[str, _Chain], inputs: Inputs, heldout: Heldout | None
-) -> None:
+    block: CrossDedup, chains: dict[str, _Chain], inputs: Inputs, heldout: Heldout | None
+) -> GroupsStage:
     """The recipe-level dedup: one grouping over several corpora, verdicts for each."""
-    if recipe.dedup is None:
-        return
-    raw = recipe.dedup.to_canonical()
+    raw = block.to_canonical()
     corpora = raw.pop("corpora")
     config = DedupConfig(**raw)
     bands = tuple(chains[corpus].bands("dedup-across", config) for corpus in corpora)
@@ -248,6 +253,7 @@ def _across(
     )  # fmt: skip
     for corpus, stage in zip(corpora, bands, strict=True):
         chains[corpus].dedup("dedup-across", config, stage, groups)
+    return groups
 
 
 def _products(
@@ -285,10 +291,3 @@ def _products(
     return stages
 
 
-def last_row_stages(stages: Mapping[str, Stage]) -> dict[str, Stage]:
-    """The last row-aligned stage of every corpus."""
-    return {
-        str(stage.corpus): stage
-        for stage in stages.values()
-        if isinstance(stage, BaseStage | RowStage)
-    }

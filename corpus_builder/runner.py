@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from .engine import LocalEngine
 from .plan import Plan, Resources
-from .schedule import Schedule, Task, topological
-from .stages.base import Stage
+from .schedule import Schedule, Task
+from .stages.base import Stage, topological
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
 from .store.errors import RecipeError, did_you_mean
 from .store.manifest import StageManifest

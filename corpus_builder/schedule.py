@@ -9,28 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .stages.base import Context, RowStage, Stage
+from .stages.base import Context, RowStage, Stage, topological
 from .stages.read import BaseStage
 from .stages.rows import is_current
 from .stages.seal import seal
 from .store.manifest import StageManifest
 
 Task = dict[str, Any]
-
-
-def topological(stages: Sequence[Stage]) -> list[Stage]:
-    """Stages so that each comes after all it reads, otherwise in the order given."""
-    done: list[Stage] = []
-
-    def visit(stage: Stage) -> None:
-        if stage not in done:
-            for above in stage.upstream:
-                visit(above)
-            done.append(stage)
-
-    for stage in stages:
-        visit(stage)
-    return done
 
 
 class Schedule:

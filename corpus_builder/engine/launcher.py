@@ -7,9 +7,8 @@ datatrove's local pool waits for ever for a worker that was killed.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
+import os
 import pickle
 import sys
 from typing import Any
@@ -18,13 +17,27 @@ from .worker import RunTask, die_with_parent
 
 # Imported by the forkserver, so that workers inherit them; kernels compile (or load) at import.
 PRELOAD = (
+    "datatrove.executor.local",
     "numpy",
-    "pyarrow",
     "pyarrow.compute",
     "pyarrow.parquet",
+    "tokenizers",
+    "corpus_builder.engine.worker",
     "corpus_builder.work",
+    "corpus_builder.rules",
+    "corpus_builder.kernels.c4",
+    "corpus_builder.kernels.code",
+    "corpus_builder.kernels.fineweb",
+    "corpus_builder.kernels.gopher",
+    "corpus_builder.kernels.repetition",
     "corpus_builder.kernels.text",
-    "corpus_builder.minhash",
+    "corpus_builder.minhash.banding",
+    "corpus_builder.minhash.components",
+    "corpus_builder.minhash.digests",
+    "corpus_builder.minhash.heldout",
+    "corpus_builder.minhash.shingles",
+    "corpus_builder.minhash.signatures",
+    "corpus_builder.minhash.verify",
     "corpus_builder.mixing.order",
 )
 
@@ -53,15 +66,14 @@ def main() -> None:
     import multiprocess
 
     die_with_parent()
-    for name in PRELOAD:
-        importlib.import_module(name)
     multiprocess.set_forkserver_preload(list(PRELOAD))
-    replies, sys.stdout = sys.stdout, sys.stderr
+    # Whatever a library prints, here or in a worker, must not look like a reply.
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     while line := sys.stdin.buffer.readline():
         order = json.loads(line)
         work = pickle.loads(sys.stdin.buffer.read(order["pickled"]))
-        with contextlib.redirect_stdout(sys.stderr):
-            launch(order, work)
+        launch(order, work)
         replies.write("done\n")
         replies.flush()
 

@@ -7,7 +7,7 @@ are; stages with `covers_set` do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +145,21 @@ class RowStage(Stage):
     def apply(self, frame: Frame, sidecar: pa.RecordBatch) -> dict[str, int]:
         """Make the sidecar visible to the stages below; returns the losses by cause."""
         raise NotImplementedError
+
+
+def topological(stages: Sequence[Stage]) -> list[Stage]:
+    """Stages so that each comes after all it reads, otherwise in the order given."""
+    done: list[Stage] = []
+
+    def visit(stage: Stage) -> None:
+        if stage not in done:
+            for above in stage.upstream:
+                visit(above)
+            done.append(stage)
+
+    for stage in stages:
+        visit(stage)
+    return done
 
 
 def data_file(folder: Path, shard: str) -> Path:

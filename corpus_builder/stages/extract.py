@@ -19,7 +19,7 @@ class ExtractStage(BaseStage):
 
     Args:
         tool: name of the extractor.
-        limits: its caps and time limits, plain values.
+        limits: the recipe's caps and time limits, plain values.
         versions: versions of the libraries whose output the text is.
     """
 
@@ -36,8 +36,18 @@ class ExtractStage(BaseStage):
     def documents(
         self, context: Context, split: Split, counts: _Counts
     ) -> Iterator[TextRow | Lost]:
-        from ..extraction.watched import WatchedExtractor
+        from ..extraction.caps import Caps
+        from ..extraction.watched import Limits, WatchedExtractor
 
+        given = self.limits
+        caps = Caps(
+            bytes=given["max_bytes"], depth=given["max_depth"], tags=given["max_nodes"],
+            attributes=given["max_attributes"],
+        )  # fmt: skip
+        limits = Limits(
+            caps=caps, cpu_seconds=given["timeout"], wall_seconds=4 * given["timeout"],
+            memory_bytes=given["max_memory"],
+        )  # fmt: skip
         aside: list[Lost] = []
 
         def pages() -> Iterator[Page]:
@@ -48,7 +58,7 @@ class ExtractStage(BaseStage):
                 elif isinstance(item, Lost):
                     aside.append(item)
 
-        with WatchedExtractor(self.tool, self.limits) as extractor:
+        with WatchedExtractor(self.tool, limits) as extractor:
             for result in extractor.extract(pages()):
                 if isinstance(result, Lost):
                     yield result
