@@ -129,7 +129,8 @@ def test_empty_members_are_kept() -> None:
     assert found.keeper.tolist() == [-1, -1, -1]
 
 
-def test_empty_members_are_kept_in_a_large_component() -> None:
+def test_empty_members_are_kept_by_the_index_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "INDEX_FROM", 1)
     members = [set()] * 60 + [{1, 2}] * 3
     found = verify_component(*packed(members), np.arange(63), 0.5, AMPLE)
     assert found.keeper.tolist() == [-1] * 61 + [60, 60]
