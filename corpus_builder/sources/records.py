@@ -101,9 +101,12 @@ class Span:
     """Where a range reader really began and ended; the last thing it yields, exactly once.
 
     Attributes:
-        first: position of the first record read (the split's end if none starts in it).
-        next: position of the first record past the split, or the file size. Range i's `next` must
-            be range i+1's `first`; the stage that reads checks that.
+        first: position of the first record at or past the split's start.
+        next: position of the first record at or past the split's end. Both are the file's end
+            where there is no such record: its size, in Parquet its number of rows. Range i's
+            `next` must be range i+1's `first`; the stage that reads checks that. A false record
+            start (a WARC kept inside a record) shows there; the range is right when read again
+            with the preceding range's `next` for its `start`.
     """
 
     first: int
