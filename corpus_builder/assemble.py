@@ -21,7 +21,7 @@ from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
 from .recipe_stages import Stage as Entry
 from .signals import FAMILIES, family_of
-from .stages.base import RowStage, Stage, topological
+from .stages.base import Stage, topological
 from .stages.dedup import BandsStage, DedupConfig, DedupStage
 from .stages.documents import DocumentsStage
 from .stages.extract import ExtractStage
@@ -289,5 +289,3 @@ def _products(
     )  # fmt: skip
     stages["mix"] = MixStage("mix", stores=tuple(stores), config=config)
     return stages
-
-

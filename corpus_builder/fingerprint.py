@@ -19,7 +19,9 @@ def fingerprint(value: Any) -> str:
     Raises:
         TypeError: a part has no stable identity (functions, paths, sets, NaN ...).
     """
-    text = json.dumps(_plain(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(
+        _plain(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

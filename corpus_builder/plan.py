@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from .assemble import Inputs, assemble
-from .recipe import Recipe, Source
+from .recipe import Recipe
+from .recipe_models import Language, Source
 from .sources.listing import list_inputs, make_splits, shard_name
 from .sources.records import InputFile, Split
 from .stages.base import Context, RowStage, Stage
@@ -119,7 +120,7 @@ def _models(recipe: Recipe) -> dict[str, tuple[Path, str]]:
     models: dict[str, tuple[Path, str]] = {}
     for name, corpus in recipe.corpora.items():
         for entry in corpus.stages:
-            if entry.verb == "language":
+            if isinstance(entry.config, Language):
                 given = entry.config.model
                 path = Path(given) if given else default_model()
                 if not path.is_file():

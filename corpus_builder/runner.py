@@ -145,7 +145,9 @@ class _Run:
         path = self.plan.out / "timing.json"
         runs = read_json(path) if path.exists() else []
         entry = {
-            "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - self.report.seconds)),
+            "began": time.strftime(
+                "%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - self.report.seconds)
+            ),
             "seconds": round(self.report.seconds, 3),
             **asdict(self.resources),
             "launches": self.times,
@@ -197,7 +199,9 @@ def publish(plan: Plan) -> None:
             links[plan.out / "documents" / str(stage.corpus)] = plan.context.folder(stage) / "data"
     for link, target in links.items():
         link.parent.mkdir(parents=True, exist_ok=True)
-        relative = Path(*[".."] * len(link.parent.relative_to(plan.out).parts)) / target.relative_to(plan.out)
+        relative = Path(
+            *[".."] * len(link.parent.relative_to(plan.out).parts)
+        ) / target.relative_to(plan.out)
         temp = link.with_name(f".{link.name}{TEMP_SUFFIX}")
         temp.unlink(missing_ok=True)
         temp.symlink_to(relative, target_is_directory=True)

@@ -84,9 +84,7 @@ class Schedule:
                 return [_unit_task(stage.name, phase.name, unit) for unit in pending]
         return []
 
-    def _pending(
-        self, stage: Stage, phase: str, units: Sequence[str], work: bool
-    ) -> list[str]:
+    def _pending(self, stage: Stage, phase: str, units: Sequence[str], work: bool) -> list[str]:
         found = []
         for unit in units:
             record = self.context.find_record(stage, phase, unit, work)

@@ -13,16 +13,24 @@ def contents() -> dict[str, dict[str, str]]:
     """Kind -> name -> one line about it."""
     families = registry.FAMILIES.entries()
     return {
-        "pipelines": {name: _purpose(bundled.find("pipelines", name)) for name in bundled.names("pipelines")},
-        "filters": {name: _cite(bundled.find("filters", name)) for name in bundled.names("filters")},
+        "pipelines": {
+            name: _purpose(bundled.find("pipelines", name)) for name in bundled.names("pipelines")
+        },
+        "filters": {
+            name: _cite(bundled.find("filters", name)) for name in bundled.names("filters")
+        },
         "signals": {
             signal.name: f"{family}: {signal.doc}"
             for family, entry in sorted(families.items())
             for signal in entry.adds
         },
-        "transforms": {name: registry.TRANSFORMS.get(name, "ls").cite for name in registry.TRANSFORMS.names},
+        "transforms": {
+            name: registry.TRANSFORMS.get(name, "ls").cite for name in registry.TRANSFORMS.names
+        },
         "extractors": dict.fromkeys(registry.EXTRACTORS.names, "main text of an HTML page"),
-        "samples": {name: f"read as {registry.SAMPLES.get(name, 'ls')}" for name in registry.SAMPLES.names},
+        "samples": {
+            name: f"read as {registry.SAMPLES.get(name, 'ls')}" for name in registry.SAMPLES.names
+        },
     }
 
 

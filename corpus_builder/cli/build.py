@@ -91,7 +91,13 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title, justify in (("stage", "left"), ("fingerprint", "left"), ("units", "right"), ("done", "right"), ("", "left")):
+    for title, justify in (
+        ("stage", "left"),
+        ("fingerprint", "left"),
+        ("units", "right"),
+        ("done", "right"),
+        ("", "left"),
+    ):
         table.add_column(title, justify="right" if justify == "right" else "left")
     for row in rows:
         units = row["units"]
@@ -116,7 +122,9 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
 @click.option("--until", metavar="STAGE", help="Stop after this stage, e.g. web.filter.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
 @click.option(
-    "--memory", type=Size(), help="Memory for all of them, e.g. 4G.  [default: 80 % of what is free]"
+    "--memory",
+    type=Size(),
+    help="Memory for all of them, e.g. 4G.  [default: 80 % of what is free]",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @json_option
@@ -169,5 +177,7 @@ def _print_report(plan: Plan, report: RunReport) -> None:
     if (plan.out / "mix").exists():
         screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
     screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")
-    screen.print(f"[bold]next[/]       corpus funnel {plan.recipe.name} --rules · corpus verify "
-                 f"{plan.recipe.name} · corpus peek {plan.recipe.name}")
+    screen.print(
+        f"[bold]next[/]       corpus funnel {plan.recipe.name} --rules · corpus verify "
+        f"{plan.recipe.name} · corpus peek {plan.recipe.name}"
+    )

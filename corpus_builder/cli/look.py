@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import console, emit, json_option, out_option, plan_of, recipe_argument, set_option, size_text
+from .common import (
+    console,
+    emit,
+    json_option,
+    out_option,
+    plan_of,
+    recipe_argument,
+    set_option,
+    size_text,
+)
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -36,8 +45,8 @@ def status_command(
     screen = console()
     for row in rows:
         mark = "[green]✓[/]" if row["sealed"] else "[yellow]…[/]" if row["done"] else "[dim]·[/]"
-        units = "?" if row["units"] is None else f"{row['units']:,}"
-        screen.print(f"{mark} {row['stage']:<32} {row['done']:>6,} of {units} units")
+        total = "?" if row["units"] is None else f"{row['units']:,}"
+        screen.print(f"{mark} {row['stage']:<32} {row['done']:>6,} of {total} units")
     screen.print(f"{len(sealed)} of {len(rows)} stages sealed in {plan.out}")
 
 
@@ -73,7 +82,9 @@ def funnel_command(
 @out_option
 @set_option
 @click.option("--corpus", help="Only this corpus.")
-@click.option("--dropped-by", metavar="CAUSE", help="Dropped for this, e.g. gopher.mean_word_length.")
+@click.option(
+    "--dropped-by", metavar="CAUSE", help="Dropped for this, e.g. gopher.mean_word_length."
+)
 @click.option("--doc", metavar="ID|URL", help="What became of this document (doc_id or URL).")
 @click.option("--number", "-n", default=3, show_default=True, help="How many to show.")
 @click.option("--full", is_flag=True, help="Show whole texts, not their beginnings.")
@@ -119,7 +130,9 @@ def _seen(plan: Plan, corpus: str | None, dropped_by: str | None, doc: str | Non
         causes = peek.causes(plan.manifests())
         if not any(peek.same_cause(known, dropped_by) for known in causes):
             allowed = did_you_mean(dropped_by, causes)
-            raise RecipeError("--dropped-by", f"nothing was dropped by {dropped_by!r}", allowed=allowed)
+            raise RecipeError(
+                "--dropped-by", f"nothing was dropped by {dropped_by!r}", allowed=allowed
+            )
         return peek.dropped(plan.context, stages, dropped_by)
     return peek.kept(plan.context, stages)
 

@@ -1,4 +1,4 @@
-"""Progress in the terminal: one bar a launch with rate and time left; nothing where no one looks."""
+"""Progress in the terminal: one bar a launch, with rate and time left; none where no one looks."""
 
 from __future__ import annotations
 

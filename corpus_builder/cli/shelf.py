@@ -10,7 +10,11 @@ from .common import console, emit, json_option, size_text
 
 
 @click.command("ls")
-@click.argument("kind", required=False, type=click.Choice(["pipelines", "filters", "signals", "transforms", "extractors", "samples"]))
+@click.argument(
+    "kind",
+    required=False,
+    type=click.Choice(["pipelines", "filters", "signals", "transforms", "extractors", "samples"]),
+)
 @json_option
 def ls_command(kind: str | None, as_json: bool) -> None:
     """List what recipes can name: pipelines, filters, signals, transforms, extractors, samples."""

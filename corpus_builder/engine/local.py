@@ -92,9 +92,7 @@ class LocalEngine:
                 )
         return self._process
 
-    def _send(
-        self, process: subprocess.Popen[bytes], order: dict[str, Any], work: bytes
-    ) -> None:
+    def _send(self, process: subprocess.Popen[bytes], order: dict[str, Any], work: bytes) -> None:
         if process.stdin is None or process.stdout is None:
             raise EngineError("engine", "its process has no pipes", do="run again")
         try:
@@ -104,10 +102,13 @@ class LocalEngine:
             process.wait()
 
     def _wait(self, process: subprocess.Popen[bytes], board: Board, progress: Progress) -> None:
+        replies = process.stdout
+        if replies is None:
+            raise EngineError("engine", "its process has no pipes", do="run again")
         while True:
-            ready, _, _ = select.select([process.stdout], [], [], _POLL)
+            ready, _, _ = select.select([replies], [], [], _POLL)
             if ready:
-                if process.stdout and process.stdout.readline().strip() == b"done":
+                if replies.readline().strip() == b"done":
                     return
                 self._raise_lost(board)
             progress(board.snapshot())

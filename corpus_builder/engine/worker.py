@@ -64,7 +64,6 @@ def _lines(board: str) -> list[str]:
     return (Path(board) / "tasks.jsonl").read_text().splitlines()
 
 
-
 def _put_failure(board: Path, rank: int, task: dict[str, Any], error: Exception) -> None:
     if isinstance(error, CorpusError):
         content = {

@@ -15,9 +15,9 @@ import pyarrow as pa
 from numba import njit
 
 from corpus_builder.kernels.buffers import text_buffers
-from corpus_builder.minhash.words import BREAK, UNICODE_VERSION, fold_table
+from corpus_builder.minhash.words import BREAK, HASH_VERSION, fold_table
 
-HASH_VERSION = f"1/unicode-{UNICODE_VERSION}"
+__all__ = ["HASH_VERSION", "shingle_hashes", "word_hashes"]
 
 UInt64s = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]

@@ -19,6 +19,9 @@ BREAK = 1 << 31
 """Flag of a table entry: the word ends right after this character."""
 UNICODE_VERSION: str = unicodedata.unidata_version
 """What `\\w` and `lower()` mean depends on it; part of the identity of shingle hashes."""
+HASH_VERSION = f"1/unicode-{UNICODE_VERSION}"
+"""Names the function of `shingles`: raised when any hash could change. It lies here because this
+module loads no compiled code."""
 
 _FINAL_SIGMA, _SIGMA = "\u03c2", "\u03c3"
 

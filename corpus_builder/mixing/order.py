@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus_builder.mixing import ORDER_VERSION
 from corpus_builder.mixing.allocation import Allocation
 from corpus_builder.mixing.permutation import derive_key, shuffle_uses
 from corpus_builder.mixing.slots import (
@@ -34,7 +35,6 @@ from corpus_builder.mixing.slots import (
 )
 from corpus_builder.store.errors import DataError, RecipeError
 
-ORDER_VERSION = 1
 _EVERY = 4096  # slots between checkpoints: 24 bytes a corpus each, at most 4095 slots recounted
 _CHUNK = 1 << 20
 

@@ -40,7 +40,15 @@ def funnel(manifests: Sequence[StageManifest]) -> dict[str, list[Row]]:
     corpora: dict[str, list[Row]] = {}
     for manifest in manifests:
         verb = manifest.identity["verb"]
-        loses = verb in ("read", "extract", "language.keep", "transform", "filter", "dedup", "guard")
+        loses = verb in (
+            "read",
+            "extract",
+            "language.keep",
+            "transform",
+            "filter",
+            "dedup",
+            "guard",
+        )
         if manifest.corpus is None or not loses:
             continue
         corpora.setdefault(manifest.corpus, []).append(
@@ -65,7 +73,9 @@ def as_json(manifests: Sequence[StageManifest]) -> dict[str, Any]:
     mix = mix_of(manifests)
     tokens = {m.corpus: m.facts for m in manifests if m.identity["verb"] == "tokens"}
     return {
-        "corpora": {name: [asdict(row) for row in rows] for name, rows in funnel(manifests).items()},
+        "corpora": {
+            name: [asdict(row) for row in rows] for name, rows in funnel(manifests).items()
+        },
         "tokens": tokens,
         "mix": mix.facts if mix else None,
     }
@@ -129,7 +139,9 @@ def _rule_table(row: Row) -> RenderableType:
     return table
 
 
-def _mix_table(corpora: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> RenderableType:
+def _mix_table(
+    corpora: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]
+) -> RenderableType:
     from rich.table import Table
 
     title = f"[bold]mix[/] · {config['tokens']:,} tokens, sequences of {config['sequence_length']}"

@@ -65,7 +65,9 @@ def kept(context: Context, stages: Sequence[Stage]) -> Iterator[Seen]:
                 for batch in read_batches(data_file(context.folder(stage), shard), columns):
                     for row in batch.to_pylist():
                         identity = row["doc_id"].hex()
-                        yield Seen(stage.corpus or "", row["url"], identity, "kept", "", row["text"])
+                        yield Seen(
+                            stage.corpus or "", row["url"], identity, "kept", "", row["text"]
+                        )
 
 
 def fates(context: Context, stages: Sequence[Stage], document: str) -> Iterator[Seen]:
@@ -73,7 +75,9 @@ def fates(context: Context, stages: Sequence[Stage], document: str) -> Iterator[
     for base in stages:
         if not isinstance(base, BaseStage):
             continue
-        rows = [stage for stage in stages if isinstance(stage, RowStage) and stage.corpus == base.corpus]
+        rows = [
+            stage for stage in stages if isinstance(stage, RowStage) and stage.corpus == base.corpus
+        ]
         last = max(rows, key=lambda stage: len(chain_above(stage)), default=base)
         for shard in context.shard_names(base.corpus):
             yield from _fates_in(context, last, shard, document)
@@ -84,7 +88,9 @@ def _fates_in(context: Context, last: Stage, shard: str, document: str) -> Itera
     chain = chain_above(last)
     base = data_file(context.folder(chain[0]), shard)
     for number, batch in enumerate(read_batches(base, ["doc_id", "url", "text"])):
-        pairs = zip(batch.column("doc_id").to_pylist(), batch.column("url").to_pylist(), strict=True)
+        pairs = zip(
+            batch.column("doc_id").to_pylist(), batch.column("url").to_pylist(), strict=True
+        )
         for row, (identity, url) in enumerate(pairs):
             if document in (identity.hex(), url):
                 fate, detail = _fate(context, chain[1:], shard, number, row)
@@ -143,6 +149,8 @@ def _dropped_in(context: Context, stage: RowStage, shard: str, cause: str) -> It
 def _detail(verdict: dict[str, object]) -> str:
     if isinstance(verdict.get("keeper"), bytes):
         keeper = verdict["keeper"]
-        return f"Jaccard {verdict['jaccard']} with {keeper.hex() if isinstance(keeper, bytes) else ''}"
+        return (
+            f"Jaccard {verdict['jaccard']} with {keeper.hex() if isinstance(keeper, bytes) else ''}"
+        )
     value = verdict.get("value")
     return f"value {value:g}" if isinstance(value, float) else ""

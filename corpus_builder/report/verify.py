@@ -43,7 +43,9 @@ def verify(stages: Path, manifests: list[StageManifest]) -> Iterator[Checked]:
         for unit in manifest.units:
             for file in unit.files:
                 path = stages / manifest.stage / file.path
-                yield Checked(file.bytes, _file(path, manifest.stage, file.path, file.bytes, file.sha256))
+                yield Checked(
+                    file.bytes, _file(path, manifest.stage, file.path, file.bytes, file.sha256)
+                )
 
 
 def _manifest(manifest: StageManifest, known: set[str]) -> Finding | None:
@@ -57,7 +59,9 @@ def _manifest(manifest: StageManifest, known: set[str]) -> Finding | None:
     if sum(unit.rows_in for unit in manifest.units) != manifest.counts.records_in:
         return Finding(manifest.stage, "its units do not add up to its counts")
     missing = [name for name in manifest.upstream if name not in known]
-    return Finding(manifest.stage, f"reads {missing[0]}, which has no manifest") if missing else None
+    return (
+        Finding(manifest.stage, f"reads {missing[0]}, which has no manifest") if missing else None
+    )
 
 
 def _file(path: Path, stage: str, name: str, size: int, sha256: str) -> Finding | None:

@@ -207,7 +207,9 @@ class Context:
         work = isinstance(phase, Phase) and phase.work
         return self.folder(stage) / "work" if work else self.folder(stage)
 
-    def find_record(self, stage: Stage, phase: str, unit: str, work: bool = False) -> UnitRecord | None:
+    def find_record(
+        self, stage: Stage, phase: str, unit: str, work: bool = False
+    ) -> UnitRecord | None:
         """The record of a unit, or None; says nothing about whether it is still current."""
         folder = self.folder(stage) / "work" if work else self.folder(stage)
         return read_record(folder, f"{phase}/{unit}")

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..minhash.words import HASH_VERSION
 from ..store.tables import read_table
 from .base import Context, RowStage, Stage, Work
 from .frame import Frame
@@ -54,7 +55,10 @@ class BandsStage(RowStage):
     reads = ("text", "doc_id")
 
     def __init__(self, name: str, *, corpus: str, above: Stage, config: DedupConfig) -> None:
-        reads = {"ngram": config.ngram, "bands": config.bands, "rows": config.rows}
+        reads = {
+            "ngram": config.ngram, "bands": config.bands, "rows": config.rows,
+            "hash": HASH_VERSION,
+        }  # fmt: skip
         super().__init__(name, corpus=corpus, upstream=(above,), config=reads)
         self.dedup = config
         self.schema = pa.schema(
@@ -154,4 +158,3 @@ def _verdicts_between(context: Context, groups: Stage, start: int, stop: int) ->
     table = pa.concat_tables(parts).sort_by("index").combine_chunks()
     columns = {name: table.column(name).combine_chunks() for name in ("cause", "keeper", "jaccard")}
     return {"index": table.column("index").to_numpy(), **columns}
-

@@ -54,4 +54,6 @@ class Frame:
             return {}
         self.alive &= dropped_by.is_null().to_numpy(zero_copy_only=False)
         tally = pc.value_counts(causes.cast(pa.string()))
-        return dict(Counter({str(item["values"]): int(item["counts"]) for item in tally.to_pylist()}))
+        return dict(
+            Counter({str(item["values"]): int(item["counts"]) for item in tally.to_pylist()})
+        )

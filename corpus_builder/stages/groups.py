@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ class GroupsStage(Stage):
 
     def _buckets(self, context: Context) -> int:
         """Buckets of components, from the size of the base text alone."""
-        size = sum(
+        size: int = sum(
             record.facts["text_bytes"]
             for stage in self.bands
             for record in context.records(chain_above(stage)[0])
@@ -133,7 +134,9 @@ class GroupsStage(Stage):
             file = writer.close()
         return 0, {}, file
 
-    def _keys(self, context: Context, column: str) -> Iterator[tuple[npt.NDArray[np.uint64], Int64]]:
+    def _keys(
+        self, context: Context, column: str
+    ) -> Iterator[tuple[npt.NDArray[np.uint64], Int64]]:
         """Keys of a column with their document indices, batch by batch, training side only."""
         for stage in self.bands:
             limit = self.heldout.limit(context, stage) if self.heldout else 0
@@ -180,11 +183,17 @@ class GroupsStage(Stage):
             hashes, offsets = shingle_hashes(text, self.dedup.ngram)
             tables.append(
                 ranks(
-                    index=index[first:last], root=root[first:last], priority=priority,
-                    doc_id=frame.columns["doc_id"].take(rows), date=frame.columns["date"].take(rows),
-                    text=text, hashes=hashes, offsets=offsets, keep=self.dedup.keep,
+                    index=index[first:last],
+                    root=root[first:last],
+                    priority=priority,
+                    doc_id=frame.columns["doc_id"].take(rows),
+                    date=frame.columns["date"].take(rows),
+                    text=text,
+                    hashes=hashes,
+                    offsets=offsets,
+                    keep=self.dedup.keep,
                     buckets=self._buckets(context),
-                )  # fmt: skip
+                )
             )
             position += frame.rows
             context.progress(frame.rows, 0)
@@ -224,7 +233,9 @@ class GroupsStage(Stage):
         return context.folder(self) / "work"
 
 
-def _members_of(roots: npt.NDArray[np.integer[Any]], rows: int = 1 << 20) -> Iterator[pa.RecordBatch]:
+def _members_of(
+    roots: npt.NDArray[np.integer[Any]], rows: int = 1 << 20
+) -> Iterator[pa.RecordBatch]:
     """(index, root) of every document that shares its component, in slices."""
     grouped = np.zeros(len(roots), bool)
     for start in range(0, len(roots), rows):
@@ -244,6 +255,5 @@ def _by_bucket(tables: list[pa.Table]) -> Iterator[pa.RecordBatch]:
     table = pa.concat_tables(tables).sort_by([("bucket", "ascending"), ("index", "ascending")])
     bucket = table.column("bucket").to_numpy()
     borders = np.flatnonzero(np.diff(bucket, prepend=-1, append=-1))
-    for start, stop in zip(borders[:-1], borders[1:], strict=True):
+    for start, stop in pairwise(borders.tolist()):
         yield table.slice(start, stop - start).combine_chunks().to_batches()[0]
-

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..minhash.words import HASH_VERSION
 from ..store.records import UnitRecord
 from ..store.tables import FileInfo, read_batches, read_table, write_table
 from .base import Context, Phase, RowStage, Stage, Work, data_file
@@ -80,6 +81,7 @@ class HeldoutStage(Stage):
     ) -> None:
         config = {
             **heldout.choice, "threshold": heldout.threshold, "ngram": heldout.ngram,
+            "hash": HASH_VERSION,
             "corpora": [stage.corpus for stage in above],
         }  # fmt: skip
         super().__init__(name, corpus=None, upstream=above, config=config, shards=shards)
@@ -178,8 +180,10 @@ class GuardStage(RowStage):
         from ..minhash.shingles import shingle_hashes
 
         path = data_file(context.folder(self.stage), "heldout")
-        texts = [batch for batch in read_batches(path, ["doc_id", "text"])]
-        table = pa.Table.from_batches(texts, pa.schema([HELDOUT_SCHEMA.field("doc_id"), HELDOUT_SCHEMA.field("text")]))
+        texts = list(read_batches(path, ["doc_id", "text"]))
+        table = pa.Table.from_batches(
+            texts, pa.schema([HELDOUT_SCHEMA.field("doc_id"), HELDOUT_SCHEMA.field("text")])
+        )
         text = pa.concat_arrays([pa.array([], pa.large_string()), *table.column("text").chunks])
         index = HeldoutIndex(*shingle_hashes(text, self.heldout.ngram))
         names = pa.concat_arrays([pa.array([], pa.binary(16)), *table.column("doc_id").chunks])

@@ -18,7 +18,7 @@ ORDER_SALT = 0xC2B2AE3D27D4EB4F
 
 
 def keyed_hash(doc_ids: pa.Array, salt: int) -> UInt64:
-    """64-bit hash of each `doc_id` (binary(16), no nulls): splitmix64's finaliser over both halves."""
+    """64-bit hash of each `doc_id` (binary(16), no nulls): splitmix64's mix over both halves."""
     width = 16
     data = np.frombuffer(doc_ids.buffers()[1] or b"", np.uint64)
     start = doc_ids.offset * width // 8

@@ -42,7 +42,10 @@ class IdentifyLanguage(RowStage):
 
         def identify(frame: Frame) -> tuple[pa.RecordBatch, dict[str, Any]]:
             lang, score = detect(frame.live("text"), self.model, self.characters)
-            counts = {str(item["values"]): int(item["counts"]) for item in pc.value_counts(lang).to_pylist()}
+            counts = {
+                str(item["values"]): int(item["counts"])
+                for item in pc.value_counts(lang).to_pylist()
+            }
             columns = [frame.spread(lang.cast(pa.string())), frame.spread(score)]
             batch = pa.RecordBatch.from_arrays(columns, schema=self.schema)
             return batch, {"languages": dict(sorted(counts.items()))}
@@ -82,7 +85,10 @@ class KeepLanguages(RowStage):
     def _verdicts(self, frame: Frame) -> tuple[pa.RecordBatch, dict[str, Any]]:
         batch = frame.live_batch(["lang", "lang_score"])
         least = pa.array(
-            [self.min_score.get(lang, self.min_score["default"]) for lang in batch.column(0).to_pylist()],
+            [
+                self.min_score.get(lang, self.min_score["default"])
+                for lang in batch.column(0).to_pylist()
+            ],
             pa.float64(),
         )
         low = pc.less(batch.column(1), least)

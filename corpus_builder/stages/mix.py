@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from ..mixing import ORDER_VERSION
 from ..mixing.allocation import Allocation, OnShort, allocate
-from ..mixing.order import ORDER_VERSION, Order, order_of
 from ..store.arrow_streams import SequenceFiles, StreamWriter
 from ..store.atomic import json_bytes, sha256_file, write_bytes
 from ..store.records import UnitRecord
 from ..store.tables import FileInfo
 from .base import Context, Phase, Stage
 from .tokens import STREAM_ROWS, TokensStage, token_type
+
+if TYPE_CHECKING:
+    from ..mixing.order import Order
 
 SHARD_BYTES = 64 << 20
 
@@ -87,6 +90,8 @@ class MixStage(Stage):
 
     def order(self, context: Context) -> Order:
         """The order of the mix."""
+        from ..mixing.order import order_of
+
         return order_of(self.allocation(context), self.mix.seed)
 
     def phases(self, context: Context) -> tuple[Phase, ...]:
@@ -97,7 +102,7 @@ class MixStage(Stage):
         return Phase("data", names), Phase("dataset", ("dataset",))
 
     def _per_shard(self, context: Context) -> int:
-        width = self._type(context).bit_width // 8 * self.mix.sequence_length
+        width: int = self._type(context).bit_width // 8 * self.mix.sequence_length
         return max(STREAM_ROWS, SHARD_BYTES // width // STREAM_ROWS * STREAM_ROWS)
 
     def _type(self, context: Context) -> pa.DataType:
@@ -105,10 +110,13 @@ class MixStage(Stage):
         return token_type(store.encode.vocabulary(context)[0])
 
     def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
-        rows, files = (
-            self._shard(context, unit) if phase == "data" else (0, self._dataset(context))
-        )
-        facts = {"sequences": rows, "tokens": rows * self.mix.sequence_length} if rows else {}
+        facts: dict[str, Any]
+        if phase == "data":
+            rows, files = self._shard(context, unit)
+            facts = {"sequences": rows, "tokens": rows * self.mix.sequence_length}
+        else:
+            rows, files = 0, self._dataset(context)
+            facts = {"stream": self.order(context).fingerprint()}
         return UnitRecord(
             unit=f"{phase}/{unit}",
             inputs=self.inputs(context, phase, unit),
@@ -151,7 +159,7 @@ class MixStage(Stage):
         shards = context.records(self)
         kind = {"dtype": str(self._type(context)), "_type": "Value"}
         feature = {"feature": kind, "length": self.mix.sequence_length, "_type": "List"}
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": record.files[0].path.split("/")[1]} for record in shards],
             "_fingerprint": self.fingerprint[:16],
             "_format_columns": None,
@@ -182,7 +190,7 @@ class MixStage(Stage):
                 "cap_hit": part.capped,
                 "effective_tokens": int(part.effective_tokens),
             }
-        return {"corpora": corpora, "stream": self.order(context).fingerprint()}
+        return {"corpora": corpora}
 
 
 def _write(context: Context, stage: Stage, path: str, content: Any) -> FileInfo:

@@ -236,8 +236,7 @@ class _Rows:
     def take(self) -> pa.RecordBatch:
         columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.schema)
         arrays = [
-            pa.array(column, field.type)
-            for column, field in zip(columns, self.schema, strict=True)
+            pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=True)
         ]
         self.rows, self.size = [], 0
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

@@ -76,7 +76,9 @@ class _Pass:
         with ExitStack() as stack:
             writers = {
                 stage.name: stack.enter_context(
-                    TableWriter(self.context.folder(stage), f"data/{self.shard}.parquet", stage.schema)
+                    TableWriter(
+                        self.context.folder(stage), f"data/{self.shard}.parquet", stage.schema
+                    )
                 )
                 for stage in self.todo
             }
@@ -143,7 +145,9 @@ class _Pass:
             write_record(self.context.folder(stage), record)
 
 
-def frames_of(context: Context, stage: Stage, shard: str, columns: Sequence[str]) -> Iterator[Frame]:
+def frames_of(
+    context: Context, stage: Stage, shard: str, columns: Sequence[str]
+) -> Iterator[Frame]:
     """Frames of a shard as they leave `stage`: base columns asked for, sidecars applied."""
     chain = chain_above(stage)
     wanted = sorted({*columns, "doc_id"} & set(BASE_COLUMNS))

@@ -32,9 +32,7 @@ class TagStage(RowStage):
 
     verb = "tag"
 
-    def __init__(
-        self, name: str, *, corpus: str, above: Stage, families: Sequence[str]
-    ) -> None:
+    def __init__(self, name: str, *, corpus: str, above: Stage, families: Sequence[str]) -> None:
         self.families = sorted(families)
         versions = {family: FAMILIES[family].version for family in self.families}
         super().__init__(name, corpus=corpus, upstream=(above,), config={"families": versions})

@@ -103,7 +103,7 @@ class TokenizerStage(Stage):
 
 
 class _Chosen:
-    """Documents for training: below a hash limit that meets the bound in expectation, hard-capped."""
+    """Documents for training: below a hash limit that meets the bound on average, hard-capped."""
 
     def __init__(self, context: Context, stages: tuple[Stage, ...], max_bytes: int) -> None:
         self.context, self.stages, self.max_bytes = context, stages, max_bytes
@@ -111,14 +111,18 @@ class _Chosen:
 
     def texts(self) -> Iterator[str]:
         total = sum(
-            record.facts["text_bytes"] for stage in self.stages for record in self.context.records(stage)
+            record.facts["text_bytes"]
+            for stage in self.stages
+            for record in self.context.records(stage)
         )
         limit = share_threshold(Fraction(self.max_bytes, max(total, 1)), 1, 1)
         for stage in self.stages:
             for shard in self.context.shard_names(stage.corpus):
                 path = data_file(self.context.folder(stage), shard)
                 for batch in read_batches(path, ["doc_id", "text"]):
-                    rows = np.flatnonzero(below(keyed_hash(batch.column("doc_id"), ORDER_SALT), limit))
+                    rows = np.flatnonzero(
+                        below(keyed_hash(batch.column("doc_id"), ORDER_SALT), limit)
+                    )
                     for text in batch.column("text").take(pa.array(rows)).to_pylist():
                         size = len(text.encode())
                         if self.bytes + size > self.max_bytes:
@@ -140,7 +144,9 @@ def describe(path: Path, eos: str | None) -> tuple[int, str]:
     names = (eos,) if eos else KNOWN_ENDS
     end = next((name for name in names if name in vocab), None)
     if end is None:
-        known = did_you_mean(eos or END_OF_TEXT, [t.content for t in tokenizer.get_added_tokens_decoder().values()])
+        known = did_you_mean(
+            eos or END_OF_TEXT, [t.content for t in tokenizer.get_added_tokens_decoder().values()]
+        )
         raise RecipeError(
             str(path), f"has no end-of-document token {' or '.join(names)}", allowed=known,
             do="name it: tokenizer: {path: ..., eos: TOKEN}",
@@ -154,7 +160,7 @@ def load_tokenizer(path: Path) -> Any:
 
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+    except Exception as error:
         raise RecipeError(
             str(path), f"is no tokenizer.json: {error}", do="save one with tokenizers' save()"
         ) from error

@@ -238,9 +238,7 @@ class _Packer:
         self.tail += packed.dropped
         return pa.RecordBatch.from_arrays([ids], ["input_ids"]), places
 
-    def _places(
-        self, table: pa.Table, starts: npt.NDArray[np.int64], used: int
-    ) -> pa.RecordBatch:
+    def _places(self, table: pa.Table, starts: npt.NDArray[np.int64], used: int) -> pa.RecordBatch:
         doc_ids = pa.concat_arrays([pa.array([], pa.binary(16)), *table.column("doc_id").chunks])
         kept = np.clip(used - starts[:-1], 0, np.diff(starts))
         columns = [

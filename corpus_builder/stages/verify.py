@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -51,21 +52,27 @@ def ranks(
     """Candidates of one batch with what the total order reads, and their sorted shingle hashes."""
     from ..minhash.digests import text_digests
 
-    keys = {
-        "longest": lambda: -pc.utf8_length(text).to_numpy(),
-        "first": lambda: index,
-        "newest": lambda: -np.array([_date_number(value) for value in date.to_pylist()], np.int64),
-    }
     high = (root.astype(np.uint64) * _SPREAD) >> np.uint64(32)
     bucket = (high * np.uint64(buckets)) >> np.uint64(32)
     digests = text_digests(text)
     columns = [
         pa.array(index), pa.array(root), pa.array(bucket.astype(np.int64)),
-        pa.array(np.full(len(index), priority, np.int64)), pa.array(keys[keep]().astype(np.int64)),
+        pa.array(np.full(len(index), priority, np.int64)),
+        pa.array(_rank_key(keep, index, text, date)),
         doc_id, *(pa.array(np.ascontiguousarray(half)) for half in digests.T),
         pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
     ]  # fmt: skip
     return pa.Table.from_arrays(columns, schema=CANDIDATE_SCHEMA)
+
+
+def _rank_key(keep: str, index: Int64, text: pa.Array, date: pa.Array) -> Int64:
+    """What the recipe prefers, lower first."""
+    if keep == "first":
+        return index
+    if keep == "newest":
+        return -np.array([_date_number(value) for value in date.to_pylist()], np.int64)
+    lengths: Int64 = pc.utf8_length(text).to_numpy().astype(np.int64)
+    return -lengths
 
 
 def _date_number(date: str | None) -> int:
@@ -74,9 +81,7 @@ def _date_number(date: str | None) -> int:
     return int(digits.ljust(14, "0")) if len(digits) >= 4 else 0
 
 
-def verdicts_of(
-    parts: list[pa.Table], config: DedupConfig, counts: Counter[str]
-) -> pa.RecordBatch:
+def verdicts_of(parts: list[pa.Table], config: DedupConfig, counts: Counter[str]) -> pa.RecordBatch:
     """Verdicts on the dropped documents of all components in `parts`, by index.
 
     Adds to `counts`: components, members, exact, near, unverified.
@@ -99,7 +104,7 @@ def verdicts_of(
 def _components(table: pa.Table) -> Iterator[pa.Table]:
     root = table.column("root").to_numpy()
     borders = np.flatnonzero(np.diff(root, prepend=-1, append=-1))
-    for start, stop in zip(borders[:-1], borders[1:], strict=True):
+    for start, stop in pairwise(borders.tolist()):
         yield table.slice(start, stop - start)
 
 

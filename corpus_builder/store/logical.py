@@ -53,7 +53,9 @@ def _update(digest: Any, array: pa.Array) -> None:
         _update_variable(digest, array)
     elif pa.types.is_fixed_size_binary(kind):
         _update_variable(digest, array.cast(pa.binary(-1)).cast(pa.large_binary()))
-    elif pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    elif (
+        pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    ):
         lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         digest.update(np.ascontiguousarray(lengths, "<i8").tobytes())
         _update(digest, array.flatten())
@@ -69,7 +71,9 @@ def _update_variable(digest: Any, array: pa.Array) -> None:
     if array.null_count:
         empty = "" if pa.types.is_large_string(array.type) else b""
         array = array.fill_null(empty)
-    offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+    offsets = np.frombuffer(array.buffers()[1], np.int64)[
+        array.offset : array.offset + len(array) + 1
+    ]
     digest.update(np.diff(offsets).astype("<i8").tobytes())
     data = array.buffers()[2]
     if data is not None and len(offsets):

@@ -97,7 +97,9 @@ class TableWriter:
             self.discard()
 
 
-def write_table(folder: Path, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> FileInfo:
+def write_table(
+    folder: Path, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> FileInfo:
     """Write all batches as one table."""
     with TableWriter(folder, path, schema) as writer:
         for batch in batches:
@@ -127,7 +129,9 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
             if table.num_columns:
                 yield table.to_batches()[0]
             else:
-                yield pa.RecordBatch.from_struct_array(pa.array([{}] * table.num_rows, pa.struct([])))
+                yield pa.RecordBatch.from_struct_array(
+                    pa.array([{}] * table.num_rows, pa.struct([]))
+                )
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
