@@ -78,7 +78,7 @@ class LocalEngine:
             environment = os.environ | {
                 "OMP_NUM_THREADS": "1",
                 "TOKENIZERS_PARALLELISM": "false",
-                "RAYON_NUM_THREADS": str(self.workers),
+                "RAYON_NUM_THREADS": "1",
                 "PYTHONUNBUFFERED": "1",
             }
             with (self.folder / "engine.log").open("a") as log:

@@ -6,6 +6,7 @@ identity up to a bound in bytes; the same documents give the same file, whatever
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..store.errors import DataError, RecipeError, did_you_mean
 from ..store.records import UnitRecord
 from ..store.tables import FileInfo, read_batches
 from .base import Context, Phase, Stage, data_file
+from .encoder import choose_library, load_tokenizer
 from .keys import ORDER_SALT, below, keyed_hash, share_threshold
 
 END_OF_TEXT = "<|endoftext|>"
@@ -70,6 +72,7 @@ class TokenizerStage(Stage):
         sha = sha256_file(self.file(context))
         size = self.file(context).stat().st_size
         vocab, end = describe(self.file(context), self.eos)
+        facts["encoder"] = choose_library(self.file(context), [])
         return UnitRecord(
             unit=f"{phase}/{unit}",
             inputs=self.inputs(context, phase, unit),
@@ -83,6 +86,9 @@ class TokenizerStage(Stage):
     def _train(self, context: Context, target: Path) -> dict[str, Any]:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+        # Workers encode on one thread each; training has the machine to itself.
+        os.environ["TOKENIZERS_PARALLELISM"] = "true"
+        os.environ["RAYON_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
@@ -152,19 +158,3 @@ def describe(path: Path, eos: str | None) -> tuple[int, str]:
             do="name it: tokenizer: {path: ..., eos: TOKEN}",
         )  # fmt: skip
     return max(vocab.values()) + 1, str(end)
-
-
-def load_tokenizer(path: Path) -> Any:
-    """A `tokenizers.Tokenizer` that encodes special-token strings in documents as plain text."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:
-        raise RecipeError(
-            str(path), f"is no tokenizer.json: {error}", do="save one with tokenizers' save()"
-        ) from error
-    tokenizer.encode_special_tokens = True
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer

@@ -24,7 +24,8 @@ from .base import Context, Phase, Stage, data_file
 from .documents import DocumentsStage
 from .keys import ORDER_SALT, keyed_hash
 from .rows import chain_above
-from .tokenizer import TokenizerStage, load_tokenizer
+from .encoder import CHECK_ONE_IN, Encoder, load_tokenizer
+from .tokenizer import TokenizerStage
 
 SHARD_TEXT_BYTES = 256 << 20
 BLOCK_TEXT_BYTES = 1 << 20
@@ -99,19 +100,17 @@ class EncodeStage(Stage):
         )
 
     def _encode(self, context: Context, unit: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        tokenizer = load_tokenizer(self.tokenizer.file(context))
-        kind = schema.field("tokens").type
+        library = str(context.records(self.tokenizer)[0].facts["encoder"])
+        encoder = Encoder(self.tokenizer.file(context), library)
+        kind = schema.field("tokens").type.value_type.to_pandas_dtype()
         path = data_file(context.folder(self.upstream[0]), unit)
         for batch in read_batches(path, ["doc_id", "text"]):
             text = batch.column("text").to_pylist()
-            ids = [
-                np.array(item.ids, kind.value_type.to_pandas_dtype())
-                for item in tokenizer.encode_batch_fast(text, add_special_tokens=False)
-            ]
-            offsets = np.cumsum([0, *(len(part) for part in ids)])
-            flat = np.concatenate([np.empty(0, kind.value_type.to_pandas_dtype()), *ids])
-            tokens = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(flat))
             keys = keyed_hash(batch.column("doc_id"), ORDER_SALT)
+            chosen = np.flatnonzero(keys % np.uint64(CHECK_ONE_IN) == 0).tolist()
+            encoder.check([text[row] for row in chosen], f"{self.name}, {unit}")
+            ids, offsets = encoder.encode(text)
+            tokens = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids.astype(kind)))
             context.progress(len(batch), batch.nbytes)
             columns = [pa.array(keys), batch.column("doc_id"), tokens]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
