@@ -22,9 +22,9 @@ from ..store.records import UnitRecord, combine_digests
 from ..store.tables import TableWriter, open_table, read_batches
 from .base import Context, Phase, Stage, data_file
 from .documents import DocumentsStage
+from .encoder import CHECK_ONE_IN, Encoder, load_tokenizer
 from .keys import ORDER_SALT, keyed_hash
 from .rows import chain_above
-from .encoder import CHECK_ONE_IN, Encoder, load_tokenizer
 from .tokenizer import TokenizerStage
 
 SHARD_TEXT_BYTES = 256 << 20
