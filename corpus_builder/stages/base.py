@@ -185,6 +185,7 @@ class Context:
     memory: int = 1 << 30
     progress: Callable[[int, int], None] = lambda documents, size: None
     _digests: dict[str, str] = field(default_factory=dict)
+    _records: dict[tuple[str, str], list[UnitRecord]] = field(default_factory=dict)
     _by_name: dict[str, dict[str, Split]] = field(default_factory=dict)
 
     def folder(self, stage: Stage) -> Path:
@@ -228,9 +229,12 @@ class Context:
         return found
 
     def records(self, stage: Stage, phase: str = "data") -> list[UnitRecord]:
-        """Records of all units of a phase, in order."""
-        units = next(part.units for part in stage.phases(self) if part.name == phase)
-        return [self.record(stage, phase, unit) for unit in units]
+        """Records of all units of a phase of a sealed stage, in order (kept: they are final)."""
+        key = (stage.name, phase)
+        if key not in self._records:
+            units = next(part.units for part in stage.phases(self) if part.name == phase)
+            self._records[key] = [self.record(stage, phase, unit) for unit in units]
+        return self._records[key]
 
     def stage_digest(self, stage: Stage) -> str:
         """Digest of all that a sealed stage holds (cached: call it for sealed stages only)."""

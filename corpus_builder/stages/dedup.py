@@ -16,10 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..minhash.words import HASH_VERSION
-from ..store.tables import read_table
+from ..store.tables import read_between
 from .base import Context, RowStage, Stage, Work
 from .frame import Frame
 from .keys import HELDOUT_SALT, keyed_hash
+
+VERDICT_SCHEMA = pa.schema(
+    [
+        ("index", pa.int64()),
+        ("cause", pa.string()),
+        ("keeper", pa.binary(16)),
+        ("jaccard", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -150,11 +159,10 @@ class DedupStage(RowStage):
 
 def _verdicts_between(context: Context, groups: Stage, start: int, stop: int) -> dict[str, Any]:
     """Verdicts on document indices in [start, stop), by index."""
-    parts = []
+    parts: list[pa.RecordBatch] = []
     for record in context.records(groups):
-        table = read_table(context.folder(groups) / record.files[0].path)
-        index = table.column("index").to_numpy()
-        parts.append(table.filter(pa.array((index >= start) & (index < stop))))
-    table = pa.concat_tables(parts).sort_by("index").combine_chunks()
+        path = context.folder(groups) / record.files[0].path
+        parts += read_between(path, "index", start, stop)
+    table = pa.Table.from_batches(parts, VERDICT_SCHEMA).sort_by("index").combine_chunks()
     columns = {name: table.column(name).combine_chunks() for name in ("cause", "keeper", "jaccard")}
     return {"index": table.column("index").to_numpy(), **columns}

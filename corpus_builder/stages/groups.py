@@ -20,13 +20,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..store.records import UnitRecord
-from ..store.tables import FileInfo, TableWriter, read_batches, write_table
+from ..store.tables import FileInfo, TableWriter, read_batches, read_between, write_table
 from .base import Context, Phase, Stage, data_file
-from .dedup import BandsStage, DedupConfig, band_columns
+from .dedup import VERDICT_SCHEMA, BandsStage, DedupConfig, band_columns
 from .heldout import Heldout
 from .keys import below
 from .rows import chain_above, frames_of
-from .verify import CANDIDATE_SCHEMA, VERDICT_SCHEMA, ranks, verdicts_of
+from .verify import CANDIDATE_SCHEMA, ranks, verdicts_of
 
 Int64 = npt.NDArray[np.int64]
 BUCKET_BYTES = 128 << 20
@@ -204,13 +204,9 @@ class GroupsStage(Stage):
 
     def _members_between(self, context: Context, start: int, stop: int) -> tuple[Int64, Int64]:
         path = self._work(context) / "members/all.parquet"
-        indices, roots = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for batch in read_batches(path):
-            index = batch.column("index").to_numpy()
-            first, last = np.searchsorted(index, [start, stop])
-            indices.append(index[first:last])
-            roots.append(batch.column("root").to_numpy()[first:last])
-        return np.concatenate(indices), np.concatenate(roots)
+        parts = list(read_between(path, "index", start, stop))
+        table = pa.Table.from_batches(parts, MEMBER_SCHEMA)
+        return table.column("index").to_numpy(), table.column("root").to_numpy()
 
     def _verify(self, context: Context, unit: str) -> tuple[int, dict[str, Any], FileInfo]:
         bucket = int(unit.rpartition("-")[2])
@@ -218,15 +214,12 @@ class GroupsStage(Stage):
         for stage in self.bands:
             for shard in context.shard_names(stage.corpus):
                 path = self._work(context) / f"candidates/{stage.corpus}/{shard}.parquet"
-                parts += [
-                    pa.Table.from_batches([batch])
-                    for batch in read_batches(path)
-                    if batch.column("bucket")[0].as_py() == bucket
-                ]
+                found = read_between(path, "bucket", bucket, bucket + 1)
+                parts += [pa.Table.from_batches([batch]) for batch in found]
         counts: Counter[str] = Counter()
-        batch = verdicts_of(parts, self.dedup, counts)
+        batches = verdicts_of(parts, self.dedup, counts)
         context.progress(counts["members"], 0)
-        file = write_table(context.folder(self), f"data/{unit}.parquet", VERDICT_SCHEMA, [batch])
+        file = write_table(context.folder(self), f"data/{unit}.parquet", VERDICT_SCHEMA, batches)
         return 0, dict(counts), file
 
     def _work(self, context: Context) -> Any:

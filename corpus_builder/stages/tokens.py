@@ -8,6 +8,7 @@ sequences * T + the counted tails.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..mixing.packing import pack
-from ..store.arrow_streams import StreamWriter
+from ..store.arrow_streams import StreamWriter, open_stream
 from ..store.records import UnitRecord, combine_digests
-from ..store.tables import TableWriter, open_table, read_batches
+from ..store.tables import TableWriter, read_batches
 from .base import Context, Phase, Stage, data_file
 from .documents import DocumentsStage
 from .encoder import CHECK_ONE_IN, Encoder, load_tokenizer
@@ -27,9 +28,10 @@ from .keys import ORDER_SALT, keyed_hash
 from .rows import chain_above
 from .tokenizer import TokenizerStage
 
-SHARD_TEXT_BYTES = 256 << 20
+SHARD_TEXT_BYTES = 128 << 20
 BLOCK_TEXT_BYTES = 1 << 20
 STREAM_ROWS = 10_000
+ENCODED_ROWS = 1024
 WHERE_SCHEMA = pa.schema(
     [
         ("doc_id", pa.binary(16)),
@@ -47,7 +49,7 @@ def token_type(vocab: int) -> pa.DataType:
 
 
 class EncodeStage(Stage):
-    """Encodes the documents of a corpus, a file a shard, sorted by order key."""
+    """Encodes the documents of a corpus, an Arrow stream a shard, sorted by order key."""
 
     verb = "encode"
 
@@ -84,8 +86,9 @@ class EncodeStage(Stage):
             [("key", "ascending"), ("doc_id", "ascending")]
         )
         tokens = 0
-        with TableWriter(context.folder(self), f"data/{unit}.parquet", schema) as writer:
-            for batch in table.combine_chunks().to_batches(max_chunksize=1024):
+        path = f"data/{unit}.arrow"
+        with StreamWriter(context.folder(self), path, schema, ENCODED_ROWS) as writer:
+            for batch in table.combine_chunks().to_batches(max_chunksize=ENCODED_ROWS):
                 writer.write(batch)
                 tokens += int(pc.sum(pc.list_value_length(batch.column("tokens"))).as_py())
             file = writer.close()
@@ -138,9 +141,7 @@ class TokensStage(Stage):
         """(files, blocks a file), powers of two, from the size of the base text alone."""
         base = chain_above(self.encode.upstream[0].upstream[0])[0]
         size = sum(record.facts["text_bytes"] for record in context.records(base))
-        files = 1 << max(0, (size // SHARD_TEXT_BYTES).bit_length())
-        if size < SHARD_TEXT_BYTES:
-            files = 1
+        files = 1 << (size // SHARD_TEXT_BYTES).bit_length()
         least = max(BLOCK_TEXT_BYTES, 4096 * self.sequence_length)
         blocks = 1 << max(0, (size // least).bit_length() - 1)
         return files, max(1, blocks // files)
@@ -162,12 +163,17 @@ class TokensStage(Stage):
             StreamWriter(folder, f"data/{unit}.arrow", schema, STREAM_ROWS) as sequences,
             TableWriter(folder, f"data/{unit}.parquet", WHERE_SCHEMA) as where,
         ):
-            for block in range(number * blocks, (number + 1) * blocks):
-                table = self._block(context, block, files * blocks)
-                packed, places = packer.add(table)
+            table = self._gather(context, number, files)
+            edges = [
+                (block << 64) // (files * blocks)
+                for block in range(number * blocks, (number + 1) * blocks)
+            ]
+            places = np.searchsorted(table.column("key").to_numpy(), np.array(edges, np.uint64))
+            for start, stop in pairwise([*places.tolist(), len(table)]):
+                packed, where_rows = packer.add(table.slice(start, stop - start))
                 sequences.write(packed)
-                where.write(places)
-                context.progress(len(places), packed.nbytes)
+                where.write(where_rows)
+                context.progress(len(where_rows), packed.nbytes)
             written = (sequences.close(), where.close())
         return self._record(context, unit, packer, written)
 
@@ -187,27 +193,24 @@ class TokensStage(Stage):
             files=files,
         )  # fmt: skip
 
-    def _block(self, context: Context, block: int, blocks: int) -> pa.Table:
-        """Encoded documents of one block from all shards, in order."""
-        low, high = (block << 64) // blocks, ((block + 1) << 64) // blocks
-        schema = self.encode.schema(context)
-        parts = [schema.empty_table()]
+    def _gather(self, context: Context, number: int, files: int) -> pa.Table:
+        """Encoded documents of one file's range of keys from all shards, in order."""
+        low, high = (number << 64) // files, ((number + 1) << 64) // files
+        parts = [self.encode.schema(context).empty_table()]
         for shard in context.shard_names(self.corpus):
-            parts += _rows_between(data_file(context.folder(self.encode), shard), low, high)
-        table = pa.concat_tables(parts)
-        return table.sort_by([("key", "ascending"), ("doc_id", "ascending")]).combine_chunks()
+            path = context.folder(self.encode) / "data" / f"{shard}.arrow"
+            parts += _rows_between(path, low, high)
+        return pa.concat_tables(parts).sort_by([("key", "ascending"), ("doc_id", "ascending")])
 
 
 def _rows_between(path: Path, low: int, high: int) -> Iterator[pa.Table]:
-    """Rows with `low <= key < high` of a table sorted by key; row groups outside are not read."""
-    with open_table(path) as file:
-        for group in range(file.num_row_groups):
-            statistics = file.metadata.row_group(group).column(0).statistics
-            if statistics is None or (statistics.max >= low and statistics.min < high):
-                table = file.read_row_group(group, use_threads=False)
-                key = table.column("key").to_numpy()
-                keep = (key >= np.uint64(low)) & (key <= np.uint64(high - 1))
-                yield table.filter(pa.array(keep))
+    """Rows with `low <= key < high` of a memory-mapped stream sorted by key."""
+    for batch in open_stream(path):
+        keys = batch.column("key").to_numpy()
+        first = int(np.searchsorted(keys, np.uint64(low)))
+        last = int(np.searchsorted(keys, np.uint64(high - 1), side="right"))
+        if last > first:
+            yield pa.Table.from_batches([batch.slice(first, last - first)])
 
 
 class _Packer:

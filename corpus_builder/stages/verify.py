@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .dedup import DedupConfig
+from .dedup import VERDICT_SCHEMA, DedupConfig
 
 Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
@@ -32,14 +32,6 @@ CANDIDATE_SCHEMA = pa.schema(
         ("digest_hi", pa.uint64()),
         ("digest_lo", pa.uint64()),
         ("shingles", pa.large_list(pa.uint64())),
-    ]
-)
-VERDICT_SCHEMA = pa.schema(
-    [
-        ("index", pa.int64()),
-        ("cause", pa.string()),
-        ("keeper", pa.binary(16)),
-        ("jaccard", pa.float64()),
     ]
 )
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -81,8 +73,10 @@ def _date_number(date: str | None) -> int:
     return int(digits.ljust(14, "0")) if len(digits) >= 4 else 0
 
 
-def verdicts_of(parts: list[pa.Table], config: DedupConfig, counts: Counter[str]) -> pa.RecordBatch:
-    """Verdicts on the dropped documents of all components in `parts`, by index.
+def verdicts_of(
+    parts: list[pa.Table], config: DedupConfig, counts: Counter[str]
+) -> list[pa.RecordBatch]:
+    """Verdicts on the dropped documents of all components in `parts`, by index, in slices.
 
     Adds to `counts`: components, members, exact, near, unverified.
     """
@@ -98,7 +92,8 @@ def verdicts_of(parts: list[pa.Table], config: DedupConfig, counts: Counter[str]
     found.sort()
     columns = list(zip(*found, strict=True)) or [()] * 4
     arrays = [pa.array(c, f.type) for c, f in zip(columns, VERDICT_SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=VERDICT_SCHEMA)
+    table = pa.Table.from_arrays(arrays, schema=VERDICT_SCHEMA)
+    return list(table.to_batches(max_chunksize=1 << 16))
 
 
 def _components(table: pa.Table) -> Iterator[pa.Table]:

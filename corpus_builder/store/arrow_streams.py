@@ -75,6 +75,20 @@ class StreamWriter:
             self._temp.unlink(missing_ok=True)
 
 
+def open_stream(path: Path) -> list[pa.RecordBatch]:
+    """Batches of a stream file, memory-mapped: nothing is copied before it is used.
+
+    Raises:
+        IntegrityError: it is missing or damaged.
+    """
+    try:
+        return list(pa.ipc.open_stream(pa.memory_map(str(path))))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IntegrityError(
+            str(path), f"cannot be read: {error}", do="delete it and run again"
+        ) from error
+
+
 class SequenceFiles:
     """Random access to the rows of stream files of `input_ids: fixed_size_list[T]`.
 
@@ -87,21 +101,12 @@ class SequenceFiles:
         self._starts: list[int] = []
         self.rows = 0
         for path in paths:
-            for batch in self._open(path):
+            for batch in open_stream(path):
                 column = batch.column(0)
                 width = column.type.list_size
                 self._batches.append(column.flatten().to_numpy().reshape(-1, width))
                 self._starts.append(self.rows)
                 self.rows += len(batch)
-
-    @staticmethod
-    def _open(path: Path) -> list[pa.RecordBatch]:
-        try:
-            return list(pa.ipc.open_stream(pa.memory_map(str(path))))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise IntegrityError(
-                str(path), f"cannot be read: {error}", do="delete it and run again"
-            ) from error
 
     def take(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.unsignedinteger]:
         """Rows as an array [len(rows), T], by their numbers."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .atomic import TEMP_SUFFIX, sha256_file
@@ -132,6 +133,21 @@ def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[p
                 yield pa.RecordBatch.from_struct_array(
                     pa.array([{}] * table.num_rows, pa.struct([]))
                 )
+
+
+def read_between(path: Path, column: str, low: int, high: int) -> Iterator[pa.RecordBatch]:
+    """Yield rows with `low <= column < high`; row groups that cannot have any are not read."""
+    with open_table(path) as file:
+        place = file.schema_arrow.get_field_index(column)
+        for index in range(file.num_row_groups):
+            statistics = file.metadata.row_group(index).column(place).statistics
+            if statistics is None or (statistics.max >= low and statistics.min < high):
+                batch = (
+                    file.read_row_group(index, use_threads=False).combine_chunks().to_batches()[0]
+                )
+                values = batch.column(column)
+                inside = pc.and_(pc.greater_equal(values, low), pc.less(values, high))
+                yield batch.filter(inside)
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
