@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from corpus_builder.kernels.unicode import ALNUM, CLOSE, DECIMAL, LOWER, SPACE, TERMINAL
+from corpus_builder.kernels.unicode import ALNUM, BREAK, CLOSE, DECIMAL, LOWER, SPACE, TERMINAL
 from corpus_builder.kernels.utf8 import (
     BYTES,
     COUNTS,
@@ -21,7 +21,6 @@ from corpus_builder.kernels.utf8 import (
     Flags,
     Offsets,
     decode,
-    line_end,
     matches,
     matches_lower,
     next_line,
@@ -62,9 +61,12 @@ _PHRASES = (
 _KINDS = np.array([_HAS_LOREM_IPSUM, _HAS_JAVASCRIPT] + [_HAS_POLICY] * 6)
 _PHRASE_BYTES = np.frombuffer(b"".join(_PHRASES), np.uint8)
 _PHRASE_ENDS = np.cumsum([0] + [len(phrase) for phrase in _PHRASES])
-_OPENS_PHRASE = np.zeros(256, np.bool_)
-_OPENS_PHRASE[[phrase[0] for phrase in _PHRASES]] = True
-_OPENS_PHRASE[[phrase[0] - 32 for phrase in _PHRASES]] = True
+_SHORTEST = min(map(len, _PHRASES))
+# _OPENS[i, byte] has bit k if phrase k has that letter, in either case, at i: a cheap first look.
+_OPENS = np.zeros((3, 256), np.uint8)
+for _k, _phrase in enumerate(_PHRASES):
+    for _i in range(3):
+        _OPENS[_i, [_phrase[_i], _phrase[_i] - 32]] |= 1 << _k
 _EDIT = np.frombuffer(b"[edit]", np.uint8)
 _CITATION_NEEDED = np.frombuffer(b"[citation needed]", np.uint8)
 # . ? ! " '
@@ -74,17 +76,19 @@ _ENDS_LINE[[46, 63, 33, 34, 39]] = True
 _OUT = types.uint8[::1]
 _ROW = types.int64[::1]
 _PAIR = types.UniTuple(types.int64, 2)
+_TRIPLE = types.UniTuple(types.int64, 3)
 
 
 @njit(types.int64(BYTES, types.int64, types.int64), cache=True, nogil=True)
 def _find_phrases(data: Bytes, start: int, end: int) -> int:
     """Kinds of phrases in `text.lower()`, as bits."""
     found = 0
-    for at in range(start, end):
-        if _OPENS_PHRASE[data[at]]:
+    for at in range(start, end - _SHORTEST + 1):
+        candidates = _OPENS[0, data[at]] & _OPENS[1, data[at + 1]] & _OPENS[2, data[at + 2]]
+        if candidates:
             for k in range(_KINDS.size):
                 phrase = _PHRASE_BYTES[_PHRASE_ENDS[k] : _PHRASE_ENDS[k + 1]]
-                if matches_lower(data, at, end, phrase):
+                if candidates >> k & 1 and matches_lower(data, at, end, phrase):
                     found |= _KINDS[k]
     return found
 
@@ -107,21 +111,24 @@ def _citation_end(data: Bytes, at: int, end: int, flags: Flags) -> int:
     return at
 
 
-@njit(_PAIR(BYTES, types.int64, types.int64, FLAGS), cache=True, nogil=True)
-def _words(data: Bytes, start: int, end: int, flags: Flags) -> tuple[int, int]:
-    """Number of words and characters of the longest."""
+@njit(_TRIPLE(BYTES, types.int64, types.int64, FLAGS), cache=True, nogil=True)
+def _scan_line(data: Bytes, start: int, end: int, flags: Flags) -> tuple[int, int, int]:
+    """End of the line that begins at `start`, its words, and characters of the longest."""
     words = chars = longest = 0
     at = start
     while at < end:
         point, length = decode(data, at, end)
-        at += length
-        if flags[point] & SPACE:
-            chars = 0
-        else:
+        bits = flags[point]
+        if bits & SPACE == 0:
             words += chars == 0
             chars += 1
             longest = max(longest, chars)
-    return words, longest
+        elif bits & BREAK:
+            break
+        else:
+            chars = 0
+        at += length
+    return at, words, longest
 
 
 @njit(
@@ -189,11 +196,11 @@ def _trim_row(out: Bytes, begin: int, size: int, flags: Flags) -> int:
 
 @njit(types.int64(BYTES, types.int64, types.int64, FLAGS), cache=True, nogil=True)
 def _sentences(data: Bytes, start: int, end: int, flags: Flags) -> int:
-    """Sentences of one line by a part of UAX #29 that needs no dictionary.
+    """Sentences of a text by a part of UAX #29 that needs no dictionary; none crosses lines.
 
     A sentence ends behind terminal marks and closing quotes or brackets, once a letter or digit
     follows: behind ASCII marks only across whitespace, behind full stops only if the letter is
-    not lower-case. What is left, if not blank, is a sentence.
+    not lower-case. What is left of the line, if not blank, is a sentence.
     """
     sentences = 0
     blank = True
@@ -203,21 +210,24 @@ def _sentences(data: Bytes, start: int, end: int, flags: Flags) -> int:
         point, length = decode(data, at, end)
         bits = flags[point]
         at += length
-        if bits & SPACE:
+        if bits & BREAK:
+            sentences += not blank
+            blank, ended = True, False
+        elif bits & SPACE:
             spaced = ended
-            continue
-        blank = False
-        if bits & TERMINAL:
-            if not ended or spaced:
-                strong = wide = spaced = False
-            ended = True
-            strong = strong or not (point == 46 or point == 0xFF0E or point == 0xFE52)
-            wide = wide or point > 127
-        elif ended and bits & ALNUM:
-            sentences += (spaced or wide) and (strong or bits & LOWER == 0)
-            ended = spaced = False
-        elif not spaced and not wide and bits & CLOSE == 0:
-            ended = False
+        else:
+            blank = False
+            if bits & TERMINAL:
+                if not ended or spaced:
+                    strong = wide = spaced = False
+                ended = True
+                strong = strong or not (point == 46 or point == 0xFF0E or point == 0xFE52)
+                wide = wide or point > 127
+            elif ended and bits & ALNUM:
+                sentences += (spaced or wide) and (strong or bits & LOWER == 0)
+                ended = spaced = False
+            elif not spaced and not wide and bits & CLOSE == 0:
+                ended = False
     return sentences + (not blank)
 
 
@@ -244,7 +254,7 @@ def clean_lines(
         begin, kept = size, 0
         at, end = offsets[row], offsets[row + 1]
         while at < end:
-            stop = line_end(data, flags, at, end)
+            stop, words, longest = _scan_line(data, at, end, flags)
             first = skip_space(data, flags, at, stop)
             last = trim_space(data, flags, first, stop)
             at = next_line(data, stop, end)
@@ -252,7 +262,6 @@ def clean_lines(
             if kept:
                 out[size] = 10
                 body += 1
-            words, longest = _words(data, first, last, flags)
             after, citations = _copy(
                 data, first, last, flags, options[DROP_CITATIONS] != 0, out, body
             )
@@ -277,7 +286,4 @@ def c4_counts(data: Bytes, offsets: Offsets, flags: Flags, out: Counts) -> None:
             if data[k] == 123:
                 out[row, CURLY_BRACKET] = 1
                 break
-        while at < end:
-            stop = line_end(data, flags, at, end)
-            out[row, SENTENCES] += _sentences(data, at, stop, flags)
-            at = next_line(data, stop, end)
+        out[row, SENTENCES] = _sentences(data, at, end, flags)

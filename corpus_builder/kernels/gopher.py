@@ -30,21 +30,23 @@ WORDS, SOLID_WORDS, SOLID_CHARS, ALPHA_WORDS, STOP_WORDS, HASH_SIGNS, ELLIPSES =
 LINES, BULLET_LINES, ELLIPSIS_LINES = range(7, 10)
 N_COLUMNS = 10
 
+_LONGEST_STOP_WORD = 4
+
 
 def pack_words(words: Sequence[str]) -> Hashes:
-    """Words of at most 7 ASCII characters as integers, uint64[n], for `gopher_counts`.
+    """Words of at most 4 ASCII characters as integers, uint64[n], for `gopher_counts`.
 
     A leading 1 keeps words that begin with NUL apart from those without.
     """
+    if any(len(word) > _LONGEST_STOP_WORD for word in words):
+        raise ValueError(f"stop words of at most {_LONGEST_STOP_WORD} characters, not {words}")
     keys = [int.from_bytes(b"\1" + word.encode("ascii"), "big") for word in words]
     return np.array(keys, np.uint64)
 
 
 @njit(types.int64(BYTES, types.int64, types.int64, HASHES), cache=True, nogil=True)
 def _stop_bit(data: Bytes, start: int, end: int, stop_words: Hashes) -> int:
-    """1 << index of the word among the packed stop words, or 0."""
-    if end - start > 7:
-        return 0
+    """1 << index of the word, of at most 7 bytes, among the packed stop words; or 0."""
     key = np.uint64(1)
     for i in range(start, end):
         key = key << np.uint64(8) | np.uint64(data[i])
@@ -76,22 +78,24 @@ def _count_words(
     at = start
     while at < end:
         word, chars, length = at, 0, 0
-        solid, alpha = False, False
+        any_bits, all_bits = 0, PUNCTUATION
         while at < end:
             point, length = decode(data, at, end)
             bits = flags[point]
             if bits & SPACE:
                 break
-            alpha = alpha or bits & ALPHA != 0
-            solid = solid or bits & PUNCTUATION == 0
+            any_bits |= bits
+            all_bits &= bits
             chars += 1
             at += length
         if chars:
+            solid = all_bits == 0
             words += 1
-            alpha_words += alpha
+            alpha_words += any_bits & ALPHA != 0
             solid_words += solid
-            solid_chars += chars if solid else 0
-            found |= _stop_bit(data, word, at, stop_words)
+            solid_chars += chars * solid
+            if at - word <= _LONGEST_STOP_WORD:
+                found |= _stop_bit(data, word, at, stop_words)
         if at < end:
             at += length
     out[WORDS], out[SOLID_WORDS], out[SOLID_CHARS] = words, solid_words, solid_chars

@@ -19,7 +19,6 @@ from corpus_builder.kernels.hashing import (
     count_duplicates,
     equal_bytes,
     group_keys,
-    group_slices,
     mix,
     slot_mask,
 )
@@ -43,10 +42,9 @@ from corpus_builder.kernels.utf8 import (
 CHARS, LINES, DUPLICATE_LINES, DUPLICATE_LINE_CHARS = range(4)
 PARAGRAPHS, DUPLICATE_PARAGRAPHS, DUPLICATE_PARAGRAPH_CHARS = range(4, 7)
 TOP, DUPLICATE = 7, 10
-TOP_SIZES, DUPLICATE_SIZES = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 N_COLUMNS = 16
 
-# Rows of the int64 scratch: word (or line) spans, group of each, n-gram groups and their counts,
+# Rows of the int64 scratch: line spans, groups of lines or words, n-gram groups and their counts,
 # and, at each word's start, characters of words and bytes of squeezed text before it.
 _STARTS, _ENDS, _GROUP, _GRAM, _COUNT, _WORD_CHARS, _SQUEEZED = range(7)
 # Rows of the uint64 scratch: hashes or keys; rolling hash before each word; _BASE ** -bytes there.
@@ -119,7 +117,7 @@ def _count_pieces(
     cache=True,
     nogil=True,
 )
-def _scan_words(
+def _squeeze(
     data: Bytes,
     start: int,
     end: int,
@@ -128,17 +126,12 @@ def _scan_words(
     ints: Indices,
     keys: Hashes,
 ) -> int:
-    """Record each word's span and what lies before it, squeeze the text; how many words.
+    """Copy the text without whitespace and record what lies before each word; how many words.
 
     Rolling hash before byte k of the squeezed text: sum of (byte + 1) * base ** position, mod
     2**64; a slice's hash is a difference times an inverse power.
     """
-    starts, ends, before, position = (
-        ints[_STARTS],
-        ints[_ENDS],
-        ints[_WORD_CHARS],
-        ints[_SQUEEZED],
-    )
+    before, position = ints[_WORD_CHARS], ints[_SQUEEZED]
     rolling, inverses = keys[_ROLLING], keys[_INVERSE]
     n = chars = size = 0
     total, power, inverse = np.uint64(0), np.uint64(1), np.uint64(1)
@@ -147,13 +140,11 @@ def _scan_words(
     while at < end:
         point, length = decode(data, at, end)
         if flags[point] & SPACE:
-            if in_word:
-                ends[n - 1] = at
             in_word = False
             at += length
             continue
         if not in_word:
-            starts[n], before[n], position[n] = at, chars, size
+            before[n], position[n] = chars, size
             rolling[n], inverses[n] = total, inverse
             n += 1
             in_word = True
@@ -165,19 +156,48 @@ def _scan_words(
             power *= _BASE
             inverse *= _BASE_INVERSE
         at += length
-    if in_word:
-        ends[n - 1] = end
     before[n], position[n], rolling[n] = chars, size, total
     return n
 
 
+@njit(inline="always")
+def _seen_before(
+    squeezed: Bytes,
+    at: int,
+    size: int,
+    mask: int,
+    position: Indices,
+    hashes: Hashes,
+    rolling: Hashes,
+    inverses: Hashes,
+    slots: Indices,
+    generation: int,
+) -> int:
+    """First of the entered n-grams that equals the one at word `at`; else enter it, answer `at`.
+
+    Inlined into its callers, for a call costs as much as its work.
+    """
+    value = mix((rolling[at + size] - rolling[at]) * inverses[at])
+    hashes[at] = value
+    slot = np.int64(value & np.uint64(mask))
+    while slots[slot] >> 32 == generation:
+        other = slots[slot] & 0xFFFFFFFF
+        if hashes[other] == value and equal_bytes(
+            squeezed, position[at], position[at + size], position[other], position[other + size]
+        ):
+            return int(other)
+        slot = (slot + 1) & mask
+    slots[slot] = generation << 32 | at
+    return at
+
+
 @njit(
-    types.void(BYTES, types.int64, _INTS, HASHES, SLOTS, types.int64, _COUNTS_ROW),
+    types.void(BYTES, types.int64, _INTS, _KEYS, SLOTS, types.int64, _COUNTS_ROW),
     cache=True,
     nogil=True,
 )
 def _count_top(
-    data: Bytes,
+    squeezed: Bytes,
     n: int,
     ints: Indices,
     keys: Hashes,
@@ -190,13 +210,18 @@ def _count_top(
     The group of an n-gram is that of (its first n - 1 words, its last word): no text is compared.
     """
     words, gram, count, before = ints[_GROUP], ints[_GRAM], ints[_COUNT], ints[_WORD_CHARS]
-    group_slices(data, ints[_STARTS], ints[_ENDS], n, slots, generation, keys, words)
+    pairs, rolling, inverses = keys[_HASH], keys[_ROLLING], keys[_INVERSE]
+    position, mask = ints[_SQUEEZED], slot_mask(n)
+    for k in range(n):
+        words[k] = _seen_before(
+            squeezed, k, 1, mask, position, pairs, rolling, inverses, slots, generation
+        )
     gram[:n] = words[:n]
     for size in range(2, 5):
         n_grams = n - size + 1
         for k in range(n_grams):
-            keys[k] = np.uint64(gram[k]) << np.uint64(32) | np.uint64(words[k + size - 1])
-        group_keys(keys, n_grams, slots, generation + size - 1, gram)
+            pairs[k] = np.uint64(gram[k]) << np.uint64(32) | np.uint64(words[k + size - 1])
+        group_keys(pairs, n_grams, slots, generation + size - 1, gram)
         best = -1
         for k in range(n_grams):
             count[k] = 0
@@ -224,28 +249,17 @@ def _repeated_chars(
     generation: int,
 ) -> int:
     """Characters of words in n-grams seen before, left to right, no word counted twice."""
-    before, position = ints[_WORD_CHARS], ints[_SQUEEZED]
+    before, position, mask = ints[_WORD_CHARS], ints[_SQUEEZED], slot_mask(n)
     hashes, rolling, inverses = keys[_HASH], keys[_ROLLING], keys[_INVERSE]
-    mask = slot_mask(n)
     chars = at = 0
     while at + size <= n:
-        value = mix((rolling[at + size] - rolling[at]) * inverses[at])
-        hashes[at] = value
-        slot = np.int64(value & np.uint64(mask))
-        seen = False
-        while slots[slot] >> 32 == generation:
-            other = slots[slot] & 0xFFFFFFFF
-            if hashes[other] == value and equal_bytes(
-                squeezed, position[at], position[at + size], position[other], position[other + size]
-            ):
-                seen = True
-                break
-            slot = (slot + 1) & mask
-        if seen:
+        first = _seen_before(
+            squeezed, at, size, mask, position, hashes, rolling, inverses, slots, generation
+        )
+        if first != at:
             chars += before[at + size] - before[at]
             at += size
         else:
-            slots[slot] = generation << 32 | at
             at += 1
     return chars
 
@@ -268,8 +282,8 @@ def repetition_counts(data: Bytes, offsets: Offsets, flags: Flags, out: Counts) 
         if start == end:
             continue
         _count_pieces(data, start, end, flags, ints, keys[_HASH], slots, generation, counts)
-        n = _scan_words(data, start, end, flags, squeezed, ints, keys)
-        _count_top(data, n, ints, keys[_HASH], slots, generation + 2, counts)
+        n = _squeeze(data, start, end, flags, squeezed, ints, keys)
+        _count_top(squeezed, n, ints, keys, slots, generation + 2, counts)
         for k in range(6):
             counts[DUPLICATE + k] = _repeated_chars(
                 squeezed, n, 5 + k, ints, keys, slots, generation + 6 + k
