@@ -20,6 +20,7 @@ PIECE = 1 << 20
 _HEAD = 256
 _NEAR = 1 << 18
 _INPUT = 1 << 16
+_HEADER = 1 << 12
 _SHORTEST = 20
 
 
@@ -47,9 +48,14 @@ class Member:
         self._first: bytes | None = None
 
     def first(self) -> bytes:
-        """The first piece, kept for `pull`; empty only if the whole member is."""
+        """The first piece, kept for `pull`; empty only if the whole member is.
+
+        Raises:
+            BrokenStreamError: nothing can be inflated from its first 4 KiB (real headers have 10 to
+                some 100 bytes; without a bound, scanning hostile bytes is quadratic).
+        """
         if self._first is None:
-            self._first = self._at_once() or self._inflate(_HEAD)
+            self._first = self._at_once() or self._inflate(_HEAD, self.start + _HEADER)
         return self._first
 
     def pull(self) -> bytes:
@@ -59,7 +65,7 @@ class Member:
             return piece
         if self.end >= 0:
             return b""
-        return self._inflate(PIECE)
+        return self._inflate(PIECE, self._window.size)
 
     def _at_once(self) -> bytes:
         """All of a small member, if it ends at the next signature and its own trailer agrees."""
@@ -82,12 +88,13 @@ class Member:
         self.end = self._window.base + stop
         return whole
 
-    def _inflate(self, limit: int) -> bytes:
+    def _inflate(self, limit: int, stop: int) -> bytes:
+        """The next piece of at most `limit` bytes, from stored bytes before `stop`."""
         if self._inflater is None:
             self._inflater = zlib.decompressobj(31)
         inflater = self._inflater
         while not inflater.eof:
-            source = inflater.unconsumed_tail or self._take_input()
+            source = inflater.unconsumed_tail or self._take_input(stop)
             try:
                 piece = inflater.decompress(source, limit)
             except zlib.error as error:
@@ -97,9 +104,11 @@ class Member:
         self.end = self._next - len(inflater.unused_data)
         return b""
 
-    def _take_input(self) -> bytes:
-        source = self._window.at(self._next, _INPUT)
+    def _take_input(self, stop: int) -> bytes:
+        source = self._window.at(self._next, min(_INPUT, stop - self._next))
         if not source:
+            if self._next < self._window.size:
+                raise BrokenStreamError("corrupt_gzip_member", "no end of its header")
             raise BrokenStreamError("truncated", "the file ends inside a gzip member")
         self._next += len(source)
         return source

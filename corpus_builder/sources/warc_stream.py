@@ -47,7 +47,7 @@ class RecordStream(Protocol):
         """Advance; by how much is returned, less than `count` only at the end of the stream."""
 
     def scan(self) -> None:
-        """Advance to the next record start in this stream, or to its end."""
+        """Advance to what looks like the next record in this stream, or to its end."""
 
 
 class PlainStream:
@@ -78,8 +78,8 @@ class PlainStream:
         return count
 
     def scan(self) -> None:
-        """Advance to the next record start or the file end."""
-        self._at = plain_start(self._window, self._at)
+        """Advance to what looks like the next record or to the file end."""
+        self._at = _version_line(self._window, self._at, self._window.size)
 
 
 class GzipStream:
@@ -138,7 +138,7 @@ class GzipStream:
             self._data, self._at = self._data[self._at :], 0
 
     def scan(self) -> None:
-        """Advance to the next record start in this stream, or to its end."""
+        """Advance to what looks like the next record in this stream, or to its end."""
         while data := self.peek(CHUNK):
             if found := BOUNDARY.search(data):
                 self._at += found.start()
@@ -198,7 +198,7 @@ def take_header(stream: RecordStream) -> bytes:
         if found := HEADER_END.search(data):
             stream.skip(found.end())
             return data[: found.start()]
-        if len(data) < count:
+        if len(data) < count or BOUNDARY.search(data, 1):
             raise BadHeaderError("it does not end")
     raise BadHeaderError(f"over {MAX_HEADER} bytes")
 
@@ -216,8 +216,16 @@ def plain_start(window: Window, position: int, stop: int | None = None) -> int:
     If there is none, `stop`, which is the end of the file if not given.
     """
     stop = window.size if stop is None else stop
-    while (position := window.find(b"WARC/", position, stop)) >= 0:
+    while (position := _version_line(window, position, stop)) < stop:
         if is_plain_start(window, position):
+            return position
+        position += 1
+    return stop
+
+
+def _version_line(window: Window, position: int, stop: int) -> int:
+    while (position := window.find(b"WARC/", position, stop)) >= 0:
+        if BOUNDARY.match(window.at(position, 2 * _TAIL)):
             return position
         position += 1
     return stop

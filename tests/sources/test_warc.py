@@ -234,6 +234,18 @@ def test_a_plain_record_start_must_end_where_its_length_says(tmp_path: Path) -> 
     assert parts.chains()
 
 
+def test_each_of_many_records_with_wrong_lengths_is_counted(tmp_path: Path) -> None:
+    pieces = [record(http(), n, length=10**6 if n % 4 else None) for n in range(17)]
+    path = tmp_path / "lengths.warc"
+    path.write_bytes(b"".join(pieces))
+    whole = read_file(path, "warc")
+    assert len(whole.pages) == 5
+    assert whole.lost == {"bad_length": 12}
+    parts = read_file(path, "warc", 23)
+    assert parts.content() == whole.content()
+    assert parts.chains()
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_records_over_the_limit_are_lost_alone(tmp_path: Path, compressed: bool) -> None:
     big = record(http(b"<html>" + b"a" * (9 << 20)), 1)
@@ -291,3 +303,28 @@ def test_other_files_are_named_for_what_they_seem(
         read_file(path, "warc")
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\x03"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "compressed", "cause", "count"),
+    [
+        (b"\x1f\x8b\x08" * 20_000, True, "corrupt_gzip_member", 1),
+        ((GZIP_HEADER + b"\xff" * 20) * 10_000, True, "corrupt_gzip_member", 1),
+        (b"\0" * 5_000_000, True, "garbage", 1),
+        (b"\0" * 5_000_000, False, "garbage", 1),
+        (b"WARC/1.0\r\nWARC-A: 1\r\n" * 10_000, False, "bad_record_header", 10_000),
+        (record(http(), 5, length=10**9) * 10_000, False, "bad_length", 10_000),
+    ],
+)
+def test_hostile_bytes_between_two_pages_cost_those_bytes(
+    tmp_path: Path, hostile: bytes, compressed: bool, cause: str, count: int
+) -> None:
+    pages = [record(http(), n) for n in range(2)]
+    path = tmp_path / "hostile.warc"
+    path.write_bytes(hostile.join(map(member, pages) if compressed else pages))
+    reading = read_file(path, "warc")
+    assert [page.source_id for page in reading.pages] == ["<urn:test:0>", "<urn:test:1>"]
+    assert reading.lost == {cause: count}

@@ -64,7 +64,7 @@ UPSTREAM = {
     "jhove__invalid-warcfile-segment-number-response.warc": (0, {"segmented": 2}, 0),
     "jhove__invalid-warcrecord-1.warc": (0, {"bad_record_header": 2}, 4),
     "jhove__invalid-warcrecord-2.warc": (0, {"not_html": 3}, 3),
-    "jhove__invalid-warcrecord-3.warc": (0, {"not_html": 3, "bad_length": 2}, 0),
+    "jhove__invalid-warcrecord-3.warc": (0, {"not_html": 3, "bad_length": 2, "truncated": 1}, 0),
     "jhove__invalid-warcrecorddigests-1.warc": (0, {"not_html": 7}, 0),
     "jhove__valid-warcfile-upper-lower-case.warc": (0, {}, 5),
     "jhove__valid-warcfile-upper-lower-case.warc.gz": (0, {}, 5),
