@@ -131,7 +131,7 @@ class RowStage(Stage):
         return self.upstream[0]
 
     def inputs(self, context: Context, phase: str, unit: str) -> str:
-        digests = [context.record(self.row_upstream, "data", unit).digest]
+        digests = [context.digest(self.row_upstream, "data", unit)]
         digests += [context.stage_digest(stage) for stage in self.upstream[1:]]
         return combine_digests(digests)
 
@@ -236,11 +236,22 @@ class Context:
             self._records[key] = [self.record(stage, phase, unit) for unit in units]
         return self._records[key]
 
+    def digest(self, stage: Stage, phase: str, unit: str) -> str:
+        """Digest of what a unit holds; of a row-aligned one also of what it was made from.
+
+        A sidecar is read together with the tables above it: equal verdicts on other texts are not
+        equal.
+        """
+        record = self.record(stage, phase, unit)
+        if isinstance(stage, RowStage):
+            return combine_digests([record.inputs, record.digest])
+        return record.digest
+
     def stage_digest(self, stage: Stage) -> str:
         """Digest of all that a sealed stage holds (cached: call it for sealed stages only)."""
         if stage.name not in self._digests:
             parts = [
-                self.record(stage, phase.name, unit).digest
+                self.digest(stage, phase.name, unit)
                 for phase in stage.phases(self)
                 if not phase.work
                 for unit in phase.units

@@ -38,7 +38,7 @@ class DocumentsStage(Stage):
         return (Phase("data", context.shard_names(self.corpus)),)
 
     def inputs(self, context: Context, phase: str, unit: str) -> str:
-        return combine_digests([context.record(self.upstream[0], "data", unit).digest])
+        return combine_digests([context.digest(self.upstream[0], "data", unit)])
 
     def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
         text_bytes = 0

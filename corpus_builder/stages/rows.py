@@ -158,8 +158,3 @@ def frames_of(
             if isinstance(part, RowStage):
                 part.apply(frame, next(reader))
         yield frame
-
-
-def combined(context: Context, stage: Stage, shard: str) -> str:
-    """Digest of a shard as it leaves `stage`."""
-    return combine_digests([context.record(stage, "data", shard).digest])
