@@ -61,8 +61,11 @@ def parse_warc_header(head: bytes) -> WarcHeader:
     """Parse a header, from its version line to before the blank line.
 
     Raises:
-        BadHeaderError: `Content-Length` is missing or no number, or there is no `WARC-Type`.
+        BadHeaderError: `Content-Length` is missing or no number, there is no `WARC-Type`, or
+            another record begins before the blank line.
     """
+    if BOUNDARY.search(head, 1):
+        raise BadHeaderError("another record begins in it")
     found = fields(head)
     length = found.get(b"content-length")
     if length is None:

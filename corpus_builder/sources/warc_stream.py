@@ -199,7 +199,7 @@ def take_header(stream: RecordStream) -> bytes:
             stream.skip(found.end())
             return data[: found.start()]
         if len(data) < count or BOUNDARY.search(data, 1):
-            raise BadHeaderError("it does not end")
+            raise BadHeaderError("no blank line ends it")
     raise BadHeaderError(f"over {MAX_HEADER} bytes")
 
 
