@@ -140,7 +140,9 @@ class _Chain:
 
     def _source(self) -> tuple[str, dict[str, Any]]:
         source, kind = self.recipe.source, self.inputs.kinds[self.corpus]
-        options: dict[str, Any] = {"max_record_bytes": source.max_record_bytes}
+        options: dict[str, Any] = {
+            "max_record_bytes": source.max_record_bytes, "on_bad_file": source.on_bad_file,
+        }  # fmt: skip
         if kind != "warc":
             named = source.required_columns
             options["columns"] = {k: v for k, v in source.columns.items() if k in named}

@@ -131,6 +131,8 @@ class Source(Model):
             others are used if they are, and must be where the recipe names them.
         split_size: bytes of stored input to a split.
         max_record_bytes: larger records are lost, by the cause `too_large`.
+        on_bad_file: a file that cannot be read at all (no such format, cut off, empty) ends the
+            run, or is one lost record with the cause `unreadable_file`.
     """
 
     warc: Names | None = None
@@ -144,6 +146,7 @@ class Source(Model):
     date: Text = "date"
     split_size: Bytes = Field(default=32_000_000, ge=1_000)
     max_record_bytes: Bytes = Field(default=16_000_000, ge=1_000)
+    on_bad_file: Literal["error", "skip"] = "error"
 
     @model_validator(mode="after")
     def _one_kind(self) -> Source:

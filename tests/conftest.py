@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Time limits of single examples say nothing on a shared machine.
+settings.register_profile("corpus", deadline=None)
+settings.load_profile("corpus")
 
 SHARED = Path(os.environ.get("CORPUS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -7,7 +7,7 @@ skip; `doc_id` depends on the input file's name and size and the record's addres
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
@@ -18,6 +18,7 @@ from ..sources.options import Columns, ReadOptions
 from ..sources.reading import read
 from ..sources.records import InputFile, Lost, Page, Record, Skipped, Span, Split, TextRow
 from ..store.atomic import read_json, write_json
+from ..store.errors import SourceError
 from ..store.records import UnitRecord, combine_digests, read_record, write_record
 from ..store.tables import BATCH_BYTES, BATCH_ROWS, TableWriter
 from .base import Context, Phase, Stage
@@ -68,7 +69,7 @@ class BaseStage(Stage):
 
     Args:
         kind: of the source: warc, jsonl, parquet.
-        options: `max_record_bytes`, and `columns` that the recipe names (see `sources.options`).
+        options: `max_record_bytes`, `on_bad_file`, and `columns` that the recipe names.
     """
 
     verb = "read"
@@ -196,19 +197,33 @@ class BaseStage(Stage):
             elif isinstance(item, Lost):
                 yield item
 
+    def _stream(self, split: Split, options: ReadOptions) -> Iterator[Record]:
+        try:
+            yield from read(split, self.kind, options)
+        except SourceError as error:
+            if self.options["on_bad_file"] == "error":
+                raise
+            yield from _unreadable(split, error)
+
     def records(self, split: Split, counts: _Counts) -> Iterator[Page | TextRow | Lost]:
         """The reader's records, with skips and the span taken into the counts."""
         columns = Columns(**self.options.get("columns", {}))
         most = self.options["max_record_bytes"]
         options = ReadOptions(columns, max_record_bytes=most, max_body_bytes=most)
-        stream: Iterable[Record] = read(split, self.kind, options)
-        for item in stream:
+        for item in self._stream(split, options):
             if isinstance(item, Skipped):
                 counts.lost[item.cause] += item.count
             elif isinstance(item, Span):
                 counts.span = item
             else:
                 yield item
+
+
+def _unreadable(split: Split, error: SourceError) -> Iterator[Record]:
+    """A file that cannot be read as one lost record, told by its first split."""
+    if split.index == 0:
+        yield Lost(0, 0, "", "unreadable_file", str(error))
+    yield Span(split.start, split.end)
 
 
 def _row(file: InputFile, item: TextRow) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ threshold never recomputes a signal.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,9 @@ class TagStage(RowStage):
     def __init__(self, name: str, *, corpus: str, above: Stage, families: Sequence[str]) -> None:
         self.families = sorted(families)
         versions = {family: FAMILIES[family].version for family in self.families}
-        super().__init__(name, corpus=corpus, upstream=(above,), config={"families": versions})
+        # What is a letter or white space follows Python's Unicode tables.
+        config = {"families": versions, "unicode": unicodedata.unidata_version}
+        super().__init__(name, corpus=corpus, upstream=(above,), config=config)
         self.schema = pa.schema(
             [
                 (signal.name, ARROW_TYPES[signal.type])

@@ -6,6 +6,7 @@ where nothing changed. A document left without text is dropped with the cause `<
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,11 @@ class TransformStage(RowStage):
         identity: Sequence[dict[str, Any]],
     ) -> None:  # fmt: skip
         versions = {part: TRANSFORMS[part].version for part, _ in transforms}
-        config = {"transforms": list(identity), "versions": versions}
+        config = {
+            "transforms": list(identity),
+            "versions": versions,
+            "unicode": unicodedata.unidata_version,
+        }
         super().__init__(name, corpus=corpus, upstream=(above,), config=config)
         self.transforms = list(transforms)
         self.cause = f"{name.partition('.')[2]}.empty"
