@@ -132,7 +132,7 @@ class Source(Model):
         split_size: bytes of stored input to a split.
         max_record_bytes: larger records are lost, by the cause `too_large`.
         on_bad_file: a file that cannot be read at all (no such format, cut off, empty) ends the
-            run, or is one lost record with the cause `unreadable_file`.
+            run, or each of its splits is one lost record with the cause `unreadable_file`.
     """
 
     warc: Names | None = None

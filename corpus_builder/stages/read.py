@@ -36,6 +36,7 @@ BASE_SCHEMA = pa.schema(
         ("ordinal", pa.int64()),
     ]
 )
+UNREADABLE = "unreadable_file"
 BASE_COLUMNS = tuple(BASE_SCHEMA.names)
 LOST_SCHEMA = pa.schema(
     [
@@ -120,8 +121,11 @@ class BaseStage(Stage):
             split = context.split(self.corpus or "", shard)
             if split.index == 0:
                 continue
-            expected = context.record(self, "data", before).facts["span"]["next"]
-            if context.record(self, "data", shard).facts["span"]["first"] != expected:
+            pair = [context.record(self, "data", name) for name in (before, shard)]
+            if any(UNREADABLE in record.lost for record in pair):
+                continue
+            expected = pair[0].facts["span"]["next"]
+            if pair[1].facts["span"]["first"] != expected:
                 self.move_start(context, shard, expected)
                 return [shard]
         return []
@@ -220,9 +224,8 @@ class BaseStage(Stage):
 
 
 def _unreadable(split: Split, error: SourceError) -> Iterator[Record]:
-    """A file that cannot be read as one lost record, told by its first split."""
-    if split.index == 0:
-        yield Lost(0, 0, "", "unreadable_file", str(error))
+    """A split of a file that cannot be read, as one lost record."""
+    yield Lost(split.start, 0, "", UNREADABLE, str(error))
     yield Span(split.start, split.end)
 
 

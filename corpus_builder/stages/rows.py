@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..store.errors import IntegrityError
-from ..store.records import UnitRecord, add_counts, combine_digests, write_record
+from ..store.records import UnitRecord, add_counts, write_record
 from ..store.tables import FileInfo, TableWriter, read_batches
 from .base import Context, RowStage, Stage, data_file
 from .frame import Frame
