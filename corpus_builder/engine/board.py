@@ -1,7 +1,8 @@
 """The board of one launch: a folder where workers say what they are at, for the parent to read.
 
 Files: `tasks.jsonl` (line = rank), `running/<rank>` (pid), `progress/<rank>` (documents, bytes,
-done), `failed/<rank>.json`. Nothing here is data: it may be deleted whenever no run is on.
+over), `results/<rank>.json`, `failed/<rank>.json`. Nothing here is data: it may be deleted
+whenever no run is on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _EVERY = 0.25
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What all workers of a launch have done so far."""
+    """What all workers of a launch have done so far; `tasks` are those that are over."""
 
     documents: int
     bytes: int
@@ -62,7 +63,7 @@ class Board:
 
     def prepare(self, tasks: list[dict[str, Any]]) -> None:
         """Lay out an empty board for these tasks."""
-        for name in ("running", "progress", "failed"):
+        for name in ("running", "progress", "results", "failed"):
             (self.folder / name).mkdir(parents=True)
         lines = "".join(json.dumps(task) + "\n" for task in tasks)
         (self.folder / "tasks.jsonl").write_text(lines)
@@ -77,16 +78,26 @@ class Board:
                 documents, size, tasks = documents + part[0], size + part[1], tasks + part[2]
         return Snapshot(documents, size, tasks)
 
-    def lost_rank(self) -> int | None:
-        """A rank whose process is gone though its task is not over, or None."""
-        for path in (self.folder / "running").iterdir():
-            try:
-                pid = int(path.read_text() or "0")
-            except FileNotFoundError:
-                continue
-            if pid and not _lives(pid) and path.exists():
-                return int(path.name)
-        return None
+    def running(self) -> list[int]:
+        """Ranks whose task has begun and is not over."""
+        return sorted(int(path.name) for path in (self.folder / "running").iterdir())
+
+    def lost(self) -> list[int]:
+        """Ranks whose process is gone though their task is not over."""
+        return [rank for rank in self.running() if self._is_lost(rank)]
+
+    def _is_lost(self, rank: int) -> bool:
+        path = self.folder / "running" / str(rank)
+        try:
+            pid = int(path.read_text() or "0")
+        except FileNotFoundError:
+            return False
+        return bool(pid) and not _lives(pid) and path.exists()
+
+    def results(self, tasks: int) -> list[Any]:
+        """What the tasks came to, in their order; callable once all are done."""
+        folder = self.folder / "results"
+        return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(tasks)]
 
     def task(self, rank: int) -> dict[str, Any]:
         """The task of a rank."""
@@ -112,3 +123,32 @@ def _lives(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+class Workers:
+    """The pool's processes as seen from outside: those that the engine's forkserver started.
+
+    A worker lost between tasks is on no board, yet the pool may wait for it for ever: it can die
+    with the queue's lock in its hands.
+    """
+
+    def __init__(self, engine: int) -> None:
+        self._engine, self._seen, self._looked = engine, set[int](), 0.0
+
+    def lost(self) -> bool:
+        """Whether one that was there is gone (looks once a second)."""
+        now = time.monotonic()
+        if now - self._looked < 1:
+            return False
+        self._looked = now
+        alive = self._alive()
+        self._seen |= alive
+        return self._seen != alive
+
+    def _alive(self) -> set[int]:
+        try:
+            started = psutil.Process(self._engine).children()
+            below = [worker for process in started for worker in process.children()]
+        except psutil.NoSuchProcess:
+            return set()
+        return {worker.pid for worker in below if _lives(worker.pid)}

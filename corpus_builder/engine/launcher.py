@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import sys
 from typing import Any
 
@@ -22,6 +21,7 @@ PRELOAD = (
     "pyarrow.compute",
     "pyarrow.parquet",
     "tokenizers",
+    "corpus_builder.engine.forked",
     "corpus_builder.engine.worker",
     "corpus_builder.work",
     "corpus_builder.rules",
@@ -42,7 +42,7 @@ PRELOAD = (
 )
 
 
-def launch(order: dict[str, Any], work: Any) -> None:
+def launch(order: dict[str, Any], work: bytes) -> None:
     """Run one list of tasks to its end (failures are on the board, not raised)."""
     from datatrove.executor.local import LocalPipelineExecutor
 
@@ -61,9 +61,11 @@ def launch(order: dict[str, Any], work: Any) -> None:
 def main() -> None:
     """Serve launches from standard input until it ends: a JSON line, then the pickled work.
 
-    The pipe is our parent's, so what is unpickled is our own code's.
+    datatrove's executor forks a manager here; like us it must not outlive its parent.
     """
     import multiprocess
+
+    from . import forked  # noqa: F401
 
     die_with_parent()
     multiprocess.set_forkserver_preload(list(PRELOAD))
@@ -72,8 +74,7 @@ def main() -> None:
     os.dup2(2, 1)
     while line := sys.stdin.buffer.readline():
         order = json.loads(line)
-        work = pickle.loads(sys.stdin.buffer.read(order["pickled"]))  # noqa: S301
-        launch(order, work)
+        launch(order, sys.stdin.buffer.read(order["pickled"]))
         replies.write("done\n")
         replies.flush()
 

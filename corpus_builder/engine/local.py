@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from ..store.errors import EngineError
-from .board import Board, Snapshot
+from .board import Board, Snapshot, Workers
 from .worker import Work
 
 Progress = Callable[[Snapshot], None]
@@ -43,13 +43,16 @@ class LocalEngine:
         self._launches = 0
         shutil.rmtree(folder / "boards", ignore_errors=True)
 
-    def launch(self, tasks: list[dict[str, Any]], work: Work, progress: Progress) -> None:
+    def launch(self, tasks: list[dict[str, Any]], work: Work, progress: Progress) -> list[Any]:
         """Run tasks (each with a `label` for messages) until all are done.
 
         Args:
             tasks: plain values.
-            work: called in a worker with (task, progress); must pickle.
+            work: called in a worker with (task, progress); it must pickle, its results be JSON.
             progress: called several times a second.
+
+        Returns:
+            What `work` returned, task by task.
 
         Raises:
             CorpusError: the first error a task raised.
@@ -65,12 +68,14 @@ class LocalEngine:
         }  # fmt: skip
         process = self._started()
         self._send(process, order, pickle.dumps(work))
-        self._wait(process, board, progress)
+        self._wait(process, board, len(tasks), progress)
         progress(board.snapshot())
         failure = board.failure()
         if failure is not None:
             raise failure
+        results = board.results(len(tasks))
         shutil.rmtree(board.folder)
+        return results
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -101,28 +106,28 @@ class LocalEngine:
         except BrokenPipeError:
             process.wait()
 
-    def _wait(self, process: subprocess.Popen[bytes], board: Board, progress: Progress) -> None:
+    def _wait(
+        self, process: subprocess.Popen[bytes], board: Board, tasks: int, progress: Progress
+    ) -> None:
         replies = process.stdout
         if replies is None:
             raise EngineError("engine", "its process has no pipes", do="run again")
+        workers = Workers(process.pid)
         while True:
             ready, _, _ = select.select([replies], [], [], _POLL)
             if ready:
                 if replies.readline().strip() == b"done":
                     return
-                self._raise_lost(board)
-            progress(board.snapshot())
-            if board.lost_rank() is not None:
-                time.sleep(2 * _POLL)
-                rank = board.lost_rank()
-                if rank is not None:
-                    self._raise_lost(board, rank)
+                self._raise_lost(board, board.running())
+            seen = board.snapshot()
+            progress(seen)
+            if seen.tasks < tasks and (board.lost() or workers.lost()):
+                time.sleep(2 * _POLL)  # one that ended well takes its name off the board first
+                if board.snapshot().tasks < tasks:
+                    self._raise_lost(board, board.lost())
 
-    def _raise_lost(self, board: Board, rank: int | None = None) -> None:
-        running = sorted(int(path.name) for path in (board.folder / "running").iterdir())
-        if rank is None and running:
-            rank = running[0]
-        where = board.task(rank)["label"] if rank is not None else "engine"
+    def _raise_lost(self, board: Board, ranks: list[int]) -> None:
+        where = board.task(ranks[0])["label"] if ranks else "engine"
         self.close()
         raise EngineError(
             where,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pickle
 import signal
 import sys
 import traceback
@@ -20,7 +21,7 @@ from typing import Any
 from ..store.errors import CorpusError
 from .board import Reporter
 
-Work = Callable[[dict[str, Any], Callable[[int, int], None]], None]
+Work = Callable[[dict[str, Any], Callable[[int, int], None]], Any]
 _PR_SET_PDEATHSIG = 1
 
 
@@ -29,28 +30,30 @@ class RunTask:
 
     Args:
         board: folder of the launch.
-        work: called with (task, progress) for the task of the rank; must pickle.
+        work: pickled; called with (task, progress), its JSON value is the task's result. It is
+            unpickled within the task, so that a module it lacks is a failure on the board: an
+            error outside of tasks would end the pool's worker and leave the pool waiting.
     """
 
-    def __init__(self, board: str, work: Work) -> None:
+    def __init__(self, board: str, work: bytes) -> None:
         self.board, self.work = board, work
 
     def __call__(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
         """Run the task of this rank, unless another has failed."""
-        die_with_parent()
         board = Path(self.board)
-        if any((board / "failed").iterdir()):
-            return
-        task = json.loads(_lines(self.board)[rank])
-        running = board / "running" / str(rank)
-        running.write_text(str(os.getpid()))
         report = Reporter(board, rank)
-        try:
-            self.work(task, report)
-        except Exception as error:  # noqa: BLE001 - put on the board, raised by the parent
-            _put_failure(board, rank, task, error)
+        if not any((board / "failed").iterdir()):
+            running = board / "running" / str(rank)
+            running.write_text(str(os.getpid()))
+            task = json.loads(_lines(self.board)[rank])
+            try:
+                work: Work = pickle.loads(self.work)  # noqa: S301 - our own, from our parent
+                result = json.dumps(work(task, report))
+                (board / "results" / f"{rank}.json").write_text(result)
+            except Exception as error:  # noqa: BLE001 - put on the board, raised by the parent
+                _put_failure(board, rank, task, error)
+            running.unlink()
         report.finish()
-        running.unlink()
 
 
 def die_with_parent() -> None:
