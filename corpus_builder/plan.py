@@ -59,24 +59,37 @@ class Plan:
         found = (read_manifest(self.context.folder(stage)) for stage in self.stages.values())
         return [manifest for manifest in found if manifest is not None]
 
-    def progress_of(self, stage: Stage) -> tuple[int, int | None]:
-        """(units done, units in all) of a stage; None where only the data can tell how many."""
-        folder = self.context.folder(stage)
-        if isinstance(stage, BaseStage | RowStage):
-            shards = self.context.shard_names(stage.corpus)
-            done = sum(self._is_done(stage, shard) for shard in shards)
-            return done, len(shards)
-        manifest = read_manifest(folder)
-        if manifest is not None:
-            return len(manifest.units), len(manifest.units)
-        return len(list((folder / "records").rglob("*.json"))), None
+    def progress(self) -> dict[str, tuple[int, int | None]]:
+        """(units done, units in all) of every stage; None where only the data can tell how many.
 
-    def _is_done(self, stage: Stage, shard: str) -> bool:
-        if isinstance(stage, BaseStage):
-            return stage.is_current(self.context, shard)
-        row_done = self._is_done(stage.upstream[0], shard)
-        others = all(read_manifest(self.context.folder(part)) for part in stage.upstream[1:])
-        return row_done and others and is_current(self.context, stage, shard)
+        A unit counts as done while all that it was made from is as it was.
+        """
+        context = Context(self.out, self.splits, self.stages)
+        found: dict[str, tuple[int, int | None]] = {}
+        current: dict[str, set[str]] = {}
+        whole: set[str] = set()
+        for name, stage in self.stages.items():
+            if isinstance(stage, BaseStage | RowStage):
+                shards = context.shard_names(stage.corpus)
+                above = current[stage.upstream[0].name] if stage.upstream else set(shards)
+                if not all(part.name in whole for part in stage.upstream[1:]):
+                    above = set()
+                current[name] = {shard for shard in above if is_current(context, stage, shard)}
+                found[name] = len(current[name]), len(shards)
+            elif all(part.name in whole for part in stage.upstream):
+                found[name] = _units(context.folder(stage))
+            else:
+                found[name] = 0, None
+            if found[name][0] == found[name][1]:
+                whole.add(name)
+        return found
+
+
+def _units(folder: Path) -> tuple[int, int | None]:
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        return len(manifest.units), len(manifest.units)
+    return len(list((folder / "records").rglob("*.json"))), None
 
 
 def make_plan(recipe: Recipe, out: Path) -> Plan:

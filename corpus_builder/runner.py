@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from .engine import LocalEngine
 from .plan import Plan, Resources
 from .schedule import Schedule, Task
-from .stages.base import Stage, topological
+from .stages.base import Context, Stage, topological
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
-from .store.errors import RecipeError, did_you_mean
+from .store.errors import EngineError, RecipeError, did_you_mean
 from .store.manifest import StageManifest
 from .work import Worker, write_splits
 
@@ -93,7 +93,9 @@ class _Run:
     ) -> None:
         self.plan, self.resources, self.watcher = plan, resources, watcher
         self.report = RunReport()
-        self.schedule = Schedule(plan.context, wanted, self._sealed)
+        # What a context keeps of records must not be older than the run.
+        context = Context(plan.out, plan.splits, plan.stages)
+        self.schedule = Schedule(context, wanted, self._sealed)
         self.whole = {stage.name for stage in topological(wanted)} == set(plan.stages)
         self.times: list[dict[str, Any]] = []
 
@@ -105,9 +107,14 @@ class _Run:
         write_splits(splits, self.plan.splits)
         note_recipe(self.plan)
         with LocalEngine(self.plan.out / ".engine", self.resources.workers) as engine:
-            launch = 0
+            launch, before = 0, list[Task]()
             while tasks := self.schedule.next_tasks():
-                launch += 1
+                if tasks == before:
+                    raise EngineError(
+                        tasks[0]["label"], "was done, yet is still to do",
+                        do="this is a fault of the program: please report it with the recipe",
+                    )  # fmt: skip
+                launch, before = launch + 1, tasks
                 worker = Worker(
                     f"{began}-{launch}", self.plan.out, splits, self.plan.stages,
                     self.resources.memory,
@@ -123,14 +130,13 @@ class _Run:
         began = time.monotonic()
         title = _title(tasks)
         self.watcher.launched(title, len(tasks))
-        engine.launch(
+        results = engine.launch(
             tasks,
             worker,
             lambda seen: self.watcher.progressed(seen.tasks, seen.documents, seen.bytes),
         )
-        for task in tasks:
-            for name in task.get("stages") or [task["stage"]]:
-                self.report.done[name] = self.report.done.get(name, 0) + 1
+        for name in (stage for done in results for stage in done):
+            self.report.done[name] = self.report.done.get(name, 0) + 1
         seconds = round(time.monotonic() - began, 3)
         self.times.append({"launch": title, "tasks": len(tasks), "seconds": seconds})
 

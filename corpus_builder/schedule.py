@@ -69,6 +69,7 @@ class Schedule:
         if not pending:
             self._seal(stage)
             return
+        self._unseal(stage)
         parts = segments[corpus][0] if in_segment else []
         segments[corpus] = ([*parts, stage], pending)
 
@@ -81,6 +82,7 @@ class Schedule:
         for phase in phases:
             pending = self._pending(stage, phase.name, phase.units, phase.work)
             if pending:
+                self._unseal(stage)
                 return [_unit_task(stage.name, phase.name, unit) for unit in pending]
         return []
 
@@ -91,6 +93,17 @@ class Schedule:
             if record is None or record.inputs != stage.inputs(self.context, phase, unit):
                 found.append(unit)
         return found
+
+    def _unseal(self, stage: Stage) -> None:
+        """Take away the manifests of a stage that has something to do and of all that read it.
+
+        So what is sealed always belongs together, whenever a run ends.
+        """
+        reading = {stage.name}
+        for below in topological(tuple(self.context.stages.values())):
+            if below.name in reading or any(above.name in reading for above in below.upstream):
+                reading.add(below.name)
+                (self.context.folder(below) / "manifest.json").unlink(missing_ok=True)
 
     def _seal(self, stage: Stage) -> None:
         manifest = seal(self.context, stage)

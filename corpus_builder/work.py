@@ -16,7 +16,7 @@ from typing import Any
 from .sources.records import InputFile, Split
 from .stages.base import Context, Stage
 from .stages.rows import run_rows
-from .store.records import write_record
+from .store.records import drop_record, write_record
 
 Splits = Mapping[str, tuple[Split, ...]]
 
@@ -55,17 +55,19 @@ class Worker:
         self.launch, self.out, self.splits = launch, out, splits
         self.stages, self.memory = dict(stages), memory
 
-    def __call__(self, task: dict[str, Any], progress: Callable[[int, int], None]) -> None:
-        """Do one task and commit its records."""
+    def __call__(self, task: dict[str, Any], progress: Callable[[int, int], None]) -> list[str]:
+        """Do one task and commit its records; returns the stages of which it did a unit."""
         context = _contexts(self)
         context.progress = progress
         if task["kind"] == "rows":
-            run_rows(context, [context.stages[name] for name in task["stages"]], task["unit"])
-            return
-        stage, phase, unit = context.stages[task["stage"]], task["phase"], task["unit"]
-        record = stage.run_unit(context, phase, unit)
-        work = next(part for part in stage.phases(context) if part.name == phase)
-        write_record(context.unit_folder(stage, work), record)
+            stages = [context.stages[name] for name in task["stages"]]
+            return [stage.name for stage in run_rows(context, stages, task["unit"])]
+        stage, unit = context.stages[task["stage"]], task["unit"]
+        phase = next(part for part in stage.phases(context) if part.name == task["phase"])
+        folder = context.unit_folder(stage, phase)
+        drop_record(folder, f"{phase.name}/{unit}")
+        write_record(folder, stage.run_unit(context, phase.name, unit))
+        return [] if phase.work else [stage.name]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Worker) and self.launch == other.launch

@@ -64,7 +64,13 @@ def plan_command(
     plan = plan_of(recipe, overrides, out)
     given = resources(workers, memory)
     expected = forecast(plan, given)
-    rows = [_plan_row(plan, name) for name in plan.stages]
+    rows = [
+        {
+            "stage": name, "id": plan.stages[name].id, "fingerprint": plan.stages[name].fingerprint,
+            "units": units, "done": done,
+        }
+        for name, (done, units) in plan.progress().items()
+    ]  # fmt: skip
     if as_json:
         emit({"out": str(plan.out), "stages": rows, "forecast": expected})
         return
@@ -76,15 +82,6 @@ def plan_command(
         f"{size_text(expected['memory_bytes'])} for {given.workers} workers, of which "
         f"{size_text(expected['dedup_bytes'])} for the dedup component table"
     )
-
-
-def _plan_row(plan: Plan, name: str) -> dict[str, Any]:
-    stage = plan.stages[name]
-    done, units = plan.progress_of(stage)
-    return {
-        "stage": name, "id": stage.id, "fingerprint": stage.fingerprint,
-        "units": units, "done": done,
-    }  # fmt: skip
 
 
 def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:

@@ -35,10 +35,10 @@ def status_command(
     """Show how far the run of RECIPE is: units done of each stage, and whether it is sealed."""
     plan = plan_of(recipe, overrides, out)
     sealed = {manifest.name for manifest in plan.manifests()}
-    rows = []
-    for name, stage in plan.stages.items():
-        done, units = plan.progress_of(stage)
-        rows.append({"stage": name, "done": done, "units": units, "sealed": name in sealed})
+    rows = [
+        {"stage": name, "done": done, "units": units, "sealed": name in sealed}
+        for name, (done, units) in plan.progress().items()
+    ]
     if as_json:
         emit({"out": str(plan.out), "stages": rows})
         return

@@ -19,7 +19,13 @@ from ..sources.reading import read
 from ..sources.records import InputFile, Lost, Page, Record, Skipped, Span, Split, TextRow
 from ..store.atomic import read_json, write_json
 from ..store.errors import SourceError
-from ..store.records import UnitRecord, combine_digests, read_record, write_record
+from ..store.records import (
+    UnitRecord,
+    combine_digests,
+    drop_record,
+    read_record,
+    write_record,
+)
 from ..store.tables import BATCH_BYTES, BATCH_ROWS, TableWriter
 from .base import Context, Phase, Stage
 
@@ -130,10 +136,10 @@ class BaseStage(Stage):
                 return [shard]
         return []
 
-    def run_shard(self, context: Context, shard: str) -> None:
-        """Read one split into its tables, unless that is done."""
+    def run_shard(self, context: Context, shard: str) -> bool:
+        """Read one split into its tables, unless that is done; returns whether it was to do."""
         if self.is_current(context, shard):
-            return
+            return False
         folder, split = context.folder(self), self._split(context, shard)
         counts = _Counts()
         with (
@@ -141,11 +147,13 @@ class BaseStage(Stage):
             TableWriter(folder, f"lost/{shard}.parquet", LOST_SCHEMA) as lost,
         ):
             text_bytes = self._fill(context, split, counts, base, lost)
+            drop_record(folder, f"data/{shard}")
             files = (base.close(), lost.close())
         record = self._record(context, shard, counts, files, text_bytes)
         write_record(folder, record)
         etag = context.split(self.corpus or "", shard).file.etag
         write_json(folder / "seen" / f"{shard}.json", {"etag": etag})
+        return True
 
     def _fill(
         self, context: Context, split: Split, counts: _Counts, base: TableWriter, lost: TableWriter

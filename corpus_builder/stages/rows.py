@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..store.errors import IntegrityError
-from ..store.records import UnitRecord, add_counts, write_record
+from ..store.records import UnitRecord, add_counts, drop_record, write_record
 from ..store.tables import FileInfo, TableWriter, read_batches
 from .base import Context, RowStage, Stage, data_file
 from .frame import Frame
@@ -39,17 +39,22 @@ def chain_above(stage: Stage) -> list[Stage]:
     return chain
 
 
-def run_rows(context: Context, stages: Sequence[Stage], shard: str) -> None:
-    """Run the not-yet-done ones of `stages` (consecutive, one corpus) over one shard."""
-    chain = chain_above(stages[-1])
+def run_rows(context: Context, stages: Sequence[Stage], shard: str) -> list[Stage]:
+    """Run the not-yet-done ones of `stages` (consecutive, one corpus) over one shard.
+
+    Returns:
+        Those that were run.
+    """
+    chain, done = chain_above(stages[-1]), list[Stage]()
     base = chain[0]
-    if isinstance(base, BaseStage) and base in stages:
-        base.run_shard(context, shard)
+    if isinstance(base, BaseStage) and base in stages and base.run_shard(context, shard):
+        done.append(base)
     todo = [stage for stage in stages if isinstance(stage, RowStage)]
     while todo and is_current(context, todo[0], shard):
         todo.pop(0)
     if todo:
         _Pass(context, chain[1:], todo, shard).run(base)
+    return [*done, *todo]
 
 
 def is_current(context: Context, stage: Stage, shard: str) -> bool:
@@ -93,6 +98,8 @@ class _Pass:
                         self._check(stage, frame, batch)
                     self._apply(stage, frame, batch)
                 self.context.progress(frame.rows, 0)
+            for stage in self.todo:
+                drop_record(self.context.folder(stage), f"data/{self.shard}")
             files = {name: writer.close() for name, writer in writers.items()}
         self._commit(files)
 

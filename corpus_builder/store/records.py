@@ -73,6 +73,11 @@ def write_record(folder: Path, record: UnitRecord) -> None:
     write_json(record_path(folder, record.unit), asdict(record))
 
 
+def drop_record(folder: Path, unit: str) -> None:
+    """Take a unit's record away before its files are replaced: whatever happens then, it is due."""
+    record_path(folder, unit).unlink(missing_ok=True)
+
+
 def read_record(folder: Path, unit: str) -> UnitRecord | None:
     """The unit's record, or None where it is not done."""
     path = record_path(folder, unit)
