@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from .recipe import Corpus, Recipe
-from .recipe_models import CrossDedup, Extract, Language, Mix
+from .recipe_models import CrossDedup, Extract, Language, Mix, Temperature
 from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
 from .recipe_stages import Stage as Entry
@@ -262,7 +262,10 @@ def _products(
     recipe: Recipe, mix: Mix, documents: Mapping[str, DocumentsStage], inputs: Inputs
 ) -> dict[str, Stage]:
     """Tokenizer, token stores and the mix."""
-    weighted = [corpus for corpus, weight in mix.weights.items() if weight > 0]
+    weighted = [
+        corpus for corpus in documents
+        if not mix.steps or any(step.weights[corpus] > 0 for step in mix.steps)
+    ]  # fmt: skip
     library = version("tokenizers")
     path, train = recipe.tokenizer.path, recipe.tokenizer.training
     tokenizer = TokenizerStage(
@@ -284,10 +287,35 @@ def _products(
         )  # fmt: skip
         stores.append(store)
         stages |= {encode.name: encode, store.name: store}
-    config = MixConfig(
-        tokens=mix.tokens, sequence_length=mix.sequence_length,
-        weights={corpus: Fraction(str(mix.weights[corpus])) for corpus in weighted},
-        max_epochs=Fraction(str(mix.max_epochs)), on_short=mix.on_short, seed=mix.seed,
-    )  # fmt: skip
+    config = _mix_config(mix, weighted)
     stages["mix"] = MixStage("mix", stores=tuple(stores), config=config)
     return stages
+
+
+def _mix_config(mix: Mix, corpora: list[str]) -> MixConfig:
+    """The mix in exact numbers, over the corpora that have a part in it."""
+    steps = tuple(
+        (
+            Fraction(str(step.until)),
+            {corpus: Fraction(str(step.weights[corpus])) for corpus in corpora},
+        )
+        for step in mix.steps
+    )
+    sampler: str | Fraction | None = (
+        Fraction(str(mix.sampler.temperature))
+        if isinstance(mix.sampler, Temperature)
+        else mix.sampler
+    )
+    epochs = mix.max_epochs if isinstance(mix.max_epochs, dict) else None
+    return MixConfig(
+        tokens=mix.tokens,
+        sequence_length=mix.sequence_length,
+        steps=steps,
+        sampler=sampler,
+        max_epochs={
+            corpus: Fraction(str(epochs.get(corpus, 4.0) if epochs else mix.max_epochs))
+            for corpus in corpora
+        },
+        on_short=mix.on_short,
+        seed=mix.seed,
+    )

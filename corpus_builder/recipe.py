@@ -183,6 +183,20 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
     problems.prefix = ""
 
 
+def _named_weights(mix: Mix | None) -> list[tuple[tuple[str | int, ...], Mapping[str, float]]]:
+    """Where in the recipe corpora are named in the mix, with what they are given."""
+    if mix is None:
+        return []
+    found: list[tuple[tuple[str | int, ...], Mapping[str, float]]] = []
+    if mix.weights is not None:
+        found.append((("mix", "weights"), mix.weights))
+    for index, step in enumerate(mix.stages or ()):
+        found.append((("mix", "stages", index, "weights"), step.weights))
+    if isinstance(mix.max_epochs, dict):
+        found.append((("mix", "max_epochs"), mix.max_epochs))
+    return found
+
+
 class _Builder:
     """Makes a Recipe of a tree; where it notes problems, the result is not to be used."""
 
@@ -301,13 +315,14 @@ class _Builder:
     def _check_names(self, recipe: Recipe) -> None:
         """Every corpus that the mix and the deduplication name exists, and has a weight."""
         names = list((recipe.tree.mapping or {})["corpora"].mapping or {})
-        weights = recipe.mix.weights if recipe.mix else {}
-        for name in weights:
-            self._check_corpus(name, names, recipe.tree.locate(["mix", "weights", name]), "weights")
-        for name in names:
-            if recipe.mix and name not in weights:
-                where, do = recipe.tree.locate(["mix", "weights"]), "give it 0 to leave it out"
-                self._problems.add(where, f"mix.weights has none for corpus {name!r}", do=do)
+        for path, weights in _named_weights(recipe.mix):
+            for name in weights:
+                self._check_corpus(name, names, recipe.tree.locate([*path, name]), "mix")
+            for name in names:
+                if path[-1] == "weights" and name not in weights:
+                    where, do = recipe.tree.locate(list(path)), "give it 0 to leave it out"
+                    dotted = ".".join(map(str, path))
+                    self._problems.add(where, f"{dotted} has none for corpus {name!r}", do=do)
         for index, name in enumerate(recipe.dedup.corpora if recipe.dedup else ()):
             where = recipe.tree.locate(["dedup", "corpora", index])
             self._check_corpus(name, names, where, "dedup")

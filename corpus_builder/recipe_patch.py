@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from . import bundled
-from .recipe_models import COLUMN_KEYS, SOURCE_KINDS
+from .recipe_models import COLUMN_KEYS, MIX_KINDS, SOURCE_KINDS
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
@@ -176,7 +176,8 @@ def _change_item(
 
 
 def _without_rivals(entries: dict[str, Node], key: str, at: Steps) -> dict[str, Node]:
-    """What setting `key` takes away: the other kinds of a source, the other way to a tokenizer."""
+    """What setting `key` takes away: the other kinds of a source, the other way to a tokenizer
+    or to weights."""
     rivals: set[str] = set()
     if len(at) == 3 and at[0] == "corpora" and at[2] == "source" and key in SOURCE_KINDS:
         rivals = set(SOURCE_KINDS)
@@ -184,6 +185,8 @@ def _without_rivals(entries: dict[str, Node], key: str, at: Steps) -> dict[str, 
             rivals |= set(COLUMN_KEYS)
     elif at == ("tokenizer",) and key in ("path", "train"):
         rivals = {"path", "train"} if key == "path" else {"path", "train", "eos"}
+    elif at == ("mix",) and key in MIX_KINDS:
+        rivals = set(MIX_KINDS)
     return {name: node for name, node in entries.items() if name not in rivals - {key}}
 
 

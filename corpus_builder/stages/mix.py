@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from ..mixing import ORDER_VERSION
-from ..mixing.allocation import Allocation, OnShort, allocate
+from ..mixing.allocation import Allocation, OnShort, Phase, allocate_phases
+from ..mixing.weights import proportional, temperature, unimax
 from ..store.arrow_streams import SequenceFiles, StreamWriter
 from ..store.atomic import json_bytes, sha256_file, write_bytes
 from ..store.records import UnitRecord
 from ..store.tables import FileInfo
-from .base import Context, Phase, Stage
+from .base import Context, Stage
+from .base import Phase as Units
 from .tokens import STREAM_ROWS, TokensStage, token_type
 
 if TYPE_CHECKING:
@@ -31,12 +33,19 @@ SHARD_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class MixConfig:
-    """What the recipe asks of the mix; weights and epochs are exact fractions."""
+    """What the recipe asks of the mix; all numbers that decide are exact fractions.
+
+    Attributes:
+        steps: (until, weights by corpus) in order, until rising to 1; empty with a sampler.
+        sampler: `proportional`, `unimax`, or the temperature; None with steps.
+        max_epochs: of every corpus.
+    """
 
     tokens: int
     sequence_length: int
-    weights: Mapping[str, Fraction]
-    max_epochs: Fraction
+    steps: tuple[tuple[Fraction, Mapping[str, Fraction]], ...]
+    sampler: str | Fraction | None
+    max_epochs: Mapping[str, Fraction]
     on_short: OnShort
     seed: int
 
@@ -45,12 +54,33 @@ class MixConfig:
         return {
             "tokens": self.tokens,
             "sequence_length": self.sequence_length,
-            "weights": {name: str(weight) for name, weight in sorted(self.weights.items())},
-            "max_epochs": str(self.max_epochs),
+            "steps": [{"until": str(until), "weights": _plain(w)} for until, w in self.steps],
+            "sampler": str(self.sampler) if self.sampler is not None else None,
+            "max_epochs": _plain(self.max_epochs),
             "on_short": self.on_short,
             "seed": self.seed,
             "order_version": ORDER_VERSION,
         }
+
+    def phases(self, available: Mapping[str, int]) -> list[Phase]:
+        """The stretches of the mix over corpora that hold so many sequences."""
+        if self.sampler is None:
+            return [
+                Phase(until, {name: weights.get(name, Fraction(0)) for name in available})
+                for until, weights in self.steps
+            ]
+        if self.sampler == "proportional":
+            weights = proportional(available)
+        elif isinstance(self.sampler, Fraction):
+            weights = temperature(available, self.sampler)
+        else:
+            budget = self.tokens // self.sequence_length
+            weights = unimax(available, budget, min(self.max_epochs.values()))
+        return [Phase(1, weights)]
+
+
+def _plain(numbers: Mapping[str, Fraction]) -> dict[str, str]:
+    return {name: str(number) for name, number in sorted(numbers.items())}
 
 
 class MixStage(Stage):
@@ -79,9 +109,10 @@ class MixStage(Stage):
         Raises:
             DataError: a corpus is too short for its weight.
         """
-        return allocate(
-            self.available(context),
-            self.mix.weights,
+        available = self.available(context)
+        return allocate_phases(
+            available,
+            self.mix.phases(available),
             tokens=self.mix.tokens,
             sequence_length=self.mix.sequence_length,
             max_epochs=self.mix.max_epochs,
@@ -94,12 +125,12 @@ class MixStage(Stage):
 
         return order_of(self.allocation(context), self.mix.seed)
 
-    def phases(self, context: Context) -> tuple[Phase, ...]:
+    def phases(self, context: Context) -> tuple[Units, ...]:
         total = sum(part.sequences for part in self.allocation(context))
         per_shard = self._per_shard(context)
         shards = max(1, -(-total // per_shard))
         names = tuple(f"data-{number:05d}-of-{shards:05d}" for number in range(shards))
-        return Phase("data", names), Phase("dataset", ("dataset",))
+        return Units("data", names), Units("dataset", ("dataset",))
 
     def _per_shard(self, context: Context) -> int:
         width: int = self._type(context).bit_width // 8 * self.mix.sequence_length
@@ -184,6 +215,7 @@ class MixStage(Stage):
                 "available_sequences": part.available,
                 "unique_sequences": min(part.sequences, part.available),
                 "sequences": part.sequences,
+                "sequences_by_stage": list(part.phases),
                 "tokens": part.sequences * self.mix.sequence_length,
                 "unique_tokens": min(part.sequences, part.available) * self.mix.sequence_length,
                 "epochs": round(part.epochs, 6),
