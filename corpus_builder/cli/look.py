@@ -207,3 +207,42 @@ def _hashing(total: int, show: bool) -> Any:
             yield lambda: progress.advance(task)
 
     return bar()
+
+
+@click.command("mix")
+@recipe_argument
+@out_option
+@set_option
+@click.option("--show", "number", type=int, required=True, metavar="N", help="Sequence number.")
+@json_option
+def mix_command(
+    recipe: str, out: Path | None, overrides: tuple[str, ...], number: int, as_json: bool
+) -> None:
+    """Show which documents are in a sequence of the mix, and where they came from."""
+    from dataclasses import asdict
+
+    from rich.markup import escape
+
+    from ..report.sequence import show
+    from ..stages.mix import MixStage
+    from ..store.errors import DataError
+
+    plan = plan_of(recipe, overrides, out)
+    mix = next((stage for stage in plan.stages.values() if isinstance(stage, MixStage)), None)
+    if mix is None or mix.name not in {manifest.name for manifest in plan.manifests()}:
+        raise DataError(str(plan.out), "the mix is not built yet", do=f"corpus run {recipe}")
+    view = show(plan.context, mix, number)
+    if as_json:
+        emit(asdict(view))
+        return
+    screen = console()
+    screen.print(
+        f"[bold]sequence {view.number:,}[/]  sequence {view.index:,} of corpus {view.corpus}, "
+        f"epoch {view.epoch}"
+    )
+    for piece in view.pieces:
+        origin = escape(piece.url or piece.file)
+        screen.print(
+            f"[bold]{piece.start:>5}-{piece.stop}[/]  {origin}  [dim]{piece.file} {piece.doc_id}[/]"
+        )
+        screen.print(escape(piece.text[:300]), style="dim")
