@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from .recipe import Corpus, Recipe
-from .recipe_models import CrossDedup, Extract, Language, Mix, Temperature
+from .recipe_mix import Mix, Temperature
+from .recipe_models import CrossDedup, Extract, Language
 from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
 from .recipe_stages import Stage as Entry

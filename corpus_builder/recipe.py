@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from . import bundled, registry, yamlfile
 from .recipe_check import Problems, shown, validate
+from .recipe_mix import Mix
 from .recipe_models import (
     NAME,
     CrossDedup,
     Documents,
     Heldout,
-    Mix,
     Model,
     Source,
     Tokenizer,

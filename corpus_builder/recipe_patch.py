@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from . import bundled
-from .recipe_models import COLUMN_KEYS, MIX_KINDS, SOURCE_KINDS
+from .recipe_mix import MIX_KINDS
+from .recipe_models import COLUMN_KEYS, SOURCE_KINDS
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
