@@ -75,7 +75,9 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rows = pq.read_table(options.data / "wcxb-dev.parquet").to_pylist()
     rows = rows if options.all else rows[:: len(rows) // 200][:200]
-    pages = [Page(n, 0, row["url"], row["id"], "", None, row["html"]) for n, row in enumerate(rows)]
+    pages = [
+        Page(n, 0, row["url"] or "", row["id"], "", None, row["html"]) for n, row in enumerate(rows)
+    ]
     wanted = [row["main_content"] or "" for row in rows]
     print(f"{len(pages)} pages{'tool':>10}{'peer F1':>16}{'ours':>8}{'ratio':>8}", end="")
     print(f"{'peer pages/s':>16}{'ours':>8}{'ratio':>8}")
