@@ -23,7 +23,8 @@ def contents() -> dict[str, dict[str, str]]:
             signal.name: f"{family}: {signal.doc}"
             for family, entry in sorted(families.items())
             for signal in entry.adds
-        },
+        }
+        | dict.fromkeys(("lang", "lang_score"), "language: added by a `language` stage (fastText)"),
         "transforms": {
             name: registry.TRANSFORMS.get(name, "ls").cite for name in registry.TRANSFORMS.names
         },
