@@ -85,7 +85,7 @@ def open_stream(path: Path) -> list[pa.RecordBatch]:
         return list(pa.ipc.open_stream(pa.memory_map(str(path))))
     except (OSError, pa.ArrowInvalid) as error:
         raise IntegrityError(
-            str(path), f"cannot be read: {error}", do="delete it and run again"
+            str(path), f"cannot be read: {error}", do="delete the stage's folder and run again"
         ) from error
 
 

@@ -44,8 +44,9 @@ def _update(digest: Any, array: pa.Array) -> None:
     if pa.types.is_dictionary(kind):
         array = array.dictionary_decode()
         kind = array.type
-    if array.null_count:
-        digest.update(b"n" + np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+    # Every array opens with a mark, so that no values can be read as those of other arrays.
+    marks = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else ()
+    digest.update(b"n" + np.packbits(marks).tobytes() if array.null_count else b"v")
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         wide = pa.large_string() if pa.types.is_string(kind) else pa.large_binary()
         _update_variable(digest, array.cast(wide))

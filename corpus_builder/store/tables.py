@@ -118,7 +118,9 @@ def open_table(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, memory_map=True, pre_buffer=False)
     except (OSError, pa.ArrowInvalid) as error:
         raise IntegrityError(
-            str(path), f"cannot be read: {error}", do="delete it and run again: it will be rebuilt"
+            str(path),
+            f"cannot be read: {error}",
+            do="delete the stage's folder and run again: it will be rebuilt",
         ) from error
 
 
