@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import spine
 from hypothesis import settings
 
 # Time limits of single examples say nothing on a shared machine.
@@ -13,6 +14,18 @@ settings.register_profile("corpus", deadline=None)
 settings.load_profile("corpus")
 
 SHARED = Path(os.environ.get("CORPUS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the standard synthetic input (see `spine`); read-only."""
+    return spine.lay_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
+def small(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> spine.Built:
+    """The standard recipe, run undisturbed; read-only."""
+    return spine.built(spine.recipe(inputs), tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="session")
