@@ -26,8 +26,8 @@ def test_pieces_cover_the_sequence_and_decode_to_its_tokens(small: Built) -> Non
     for number in range(0, len(data), 7):
         view = show(context, mix, number)
         ids = data[number]["input_ids"]
-        assert [piece.start for piece in view.pieces][0] == 0
-        assert [piece.stop for piece in view.pieces][-1] == len(ids)
+        assert view.pieces[0].start == 0
+        assert view.pieces[-1].stop == len(ids)
         for before, after in zip(view.pieces, view.pieces[1:], strict=False):
             assert before.stop == after.start
             assert before.text.endswith("<|endoftext|>")
