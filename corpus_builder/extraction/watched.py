@@ -40,8 +40,8 @@ class Limits:
 
     Attributes:
         caps: decided from the page alone, before extraction.
-        cpu_seconds: CPU time of the child on the page. Well above what pages built to be slow
-            within the default caps were seen to need (about 13 s), so that it tells a hang.
+        cpu_seconds: CPU time of the child on the page. Above the most that pages built to be slow
+            within the default caps took (trafilatura, closed `div`s 250 deep: 17 s on a busy core).
         wall_seconds: backstop for a child that waits without using CPU.
         memory_bytes: address space beyond what the child needs to start.
     """
