@@ -193,10 +193,10 @@ class Extract(Model):
     """
 
     tool: Text
-    timeout: float = Field(default=20.0, gt=0, le=3600)
+    timeout: float = Field(default=30.0, gt=0, le=3600)
     max_bytes: Bytes = Field(default=10_000_000, ge=1_000)
     max_depth: int = Field(default=256, ge=10)
-    max_nodes: Count = Field(default=30_000, ge=100)
+    max_nodes: Count = Field(default=25_000, ge=100)
     max_attributes: int = Field(default=512, ge=10)
     max_memory: Bytes = Field(default=2 << 30, ge=64 << 20)
 
@@ -346,6 +346,11 @@ class Trial(Model):
     Attributes:
         model: a size (parameters, about) or a shape.
         seeds: paired runs of every arm.
+        tokens: each run is trained on; None is the mix's.
+        target: by corpus, the weight of its held-out text in the headline; None is its share of
+            the mix. Arms that change what a corpus' documents are need one.
+        margin: differences below it do not matter, in bits per byte; None is what the trial is
+            forecast to resolve.
         arms: name -> the patch, as written.
     """
 
@@ -355,4 +360,7 @@ class Trial(Model):
         Discriminator(_size_or_shape),
     ]
     seeds: int = Field(default=3, ge=2, le=1000)
+    tokens: Count | None = Field(default=None, ge=1)
+    target: Weights | None = None
+    margin: float | None = Field(default=None, gt=0)
     arms: dict[Name, dict[str, Any]] = Field(min_length=1)
