@@ -10,6 +10,7 @@ and documents and megabytes of text a second for each launch.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def write_part(folder: Path, number: int, texts: list[str]) -> None:
 
 
 class Watch(threading.Thread):
-    """Samples the resident memory of a process and all below it."""
+    """Samples the proportional set size (shared pages divided) of a process and all below it."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -90,17 +91,13 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.done:
-            sizes = []
-            try:
-                for process in [self.process, *self.process.children(recursive=True)]:
-                    # Pages shared with the forkserver count once, and memory-mapped files not.
-                    info = process.memory_info()
-                    sizes.append(info.rss - info.shared)
-            except psutil.NoSuchProcess:
-                continue
+            sizes = [0]
+            for process in [self.process, *self.process.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    sizes.append(process.memory_full_info().pss)
             self.largest = max(self.largest, *sizes)
             self.total = max(self.total, sum(sizes))
-            time.sleep(0.2)
+            time.sleep(0.3)
 
 
 def run(folder: Path, inputs: Path, memory: str, workers: int) -> tuple[int, int, float]:
