@@ -130,9 +130,7 @@ def launches(folder: Path, size: int) -> None:
     timing = json.loads((folder / "run" / "timing.json").read_text())[-1]
     for launch in timing["launches"]:
         rate = size / 1e6 / max(launch["seconds"], 1e-3)
-        print(
-            f"    {launch['launch']:<62} {launch['seconds']:>8.1f} s {rate:>9.1f} MB of input text/s"
-        )
+        print(f"    {launch['launch']:<62} {launch['seconds']:>8.1f} s {rate:>9.1f} MB of text/s")
 
 
 def bytes_of(text: str) -> int:
@@ -156,12 +154,14 @@ def main() -> None:
             largest, total, seconds = run(folder, folder / "inputs", given.memory, given.workers)
             results.append((text, largest, total))
             print(
-                f"{text}: largest process {largest / 1e6:,.0f} MB, all {total / 1e6:,.0f} MB, {seconds:,.0f} s"
+                f"{text}: largest process {largest / 1e6:,.0f} MB, "
+                f"all {total / 1e6:,.0f} MB, {seconds:,.0f} s"
             )
             launches(folder, size)
     (small, first, all_first), (big, second, all_second) = results
     print(
-        f"{big} against {small}: largest {second / first:.2f}x, all together {all_second / all_first:.2f}x"
+        f"{big} against {small}: largest {second / first:.2f}x, "
+        f"all together {all_second / all_first:.2f}x"
     )
 
 
