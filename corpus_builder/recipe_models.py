@@ -361,6 +361,8 @@ class Trial(Model):
     ]
     seeds: int = Field(default=3, ge=2, le=1000)
     tokens: Count | None = Field(default=None, ge=1)
-    target: Weights | None = None
+    target: (
+        Annotated[dict[str, Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)] | None
+    ) = None
     margin: float | None = Field(default=None, gt=0)
     arms: dict[Name, dict[str, Any]] = Field(min_length=1)
