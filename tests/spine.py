@@ -44,6 +44,7 @@ _LATIN = (
 )
 WORDS, FOREIGN = _ENGLISH.split(), _LATIN.split()
 SITE = "https://site.example"
+ROOT = str(Path(__file__).parents[1])
 Row = dict[str, Any]
 
 
@@ -332,8 +333,7 @@ def command(*args: object) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The environment of commands: the checkout first on the path."""
-    root = str(Path(__file__).parents[1])
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
+    path = os.pathsep.join(part for part in (ROOT, os.environ.get("PYTHONPATH")) if part)
     return os.environ | {"PYTHONPATH": path}
 
 
