@@ -26,7 +26,6 @@ from manual import (
     links,
     marks,
     name_of,
-    prose,
     read,
     resolve,
     tables,
@@ -299,9 +298,3 @@ def test_the_readmes_funnel_closes() -> None:
         assert first or int(entered.replace(",", "")) == before["out"]
         before["out"] = int(left.replace(",", ""))
         assert before["out"] <= int(entered.replace(",", ""))
-
-
-def test_what_is_said_of_trials_holds() -> None:
-    """The README says that no verb runs trials: to be changed with the verb."""
-    runs_trials = bool({"trial", "train"} & set(VERBS))
-    assert ("no verb runs it yet" in prose(ROOT / "README.md")) != runs_trials
