@@ -246,8 +246,17 @@ def test_the_readme_links_every_page() -> None:
 
 
 FOREIGN = re.compile(
-    r"/work/|/root/|/home/|/Users/|/tmp/|pypi\.org|pythonhosted|artifactory|://localhost|127\.0\.0\.1"
+    r"(?<![\w.~])/(?:work|root|home|Users|tmp|mnt)/"  # a path of one machine
+    r"|\bpyp[i]\b|hosted\.org|artifactory|index-url|localhost|\b\d+(?:\.\d+){3}\b",
+    re.I,
 )
+
+
+@pytest.mark.parametrize(
+    "text", ["at /home/me/", "in /tmp/x", "https://pyp" + "i.org/x", "10.0.0.1", "--index-url"]
+)
+def test_what_is_foreign_is_seen(text: str) -> None:
+    assert FOREIGN.search(text)
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "docs" / "generate.py"], ids=name_of)
