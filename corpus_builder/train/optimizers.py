@@ -1,0 +1,104 @@
+"""AdamW, and Muon for the matrices; weight decay on matrices only.
+
+Invariant: every parameter belongs to one group. Blocks' matrices decay; the embedding does not (its
+rare rows get no gradient for many steps and would only shrink). There are no gains or biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from .model import Decoder
+
+MUON_MOMENTUM = 0.95
+QUINTIC = (3.4445, -4.7750, 2.0315)
+QUINTIC_STEPS = 5
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Settings; `learning_rate` is the peak of the schedule.
+
+    `muon` trains the blocks' matrices by Muon and the embedding by AdamW. Muon's updates have the
+    size of AdamW's, so both take the same learning rate and weight decay.
+    """
+
+    learning_rate: float
+    name: Literal["adamw", "muon"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    clip: float = 1.0
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Nearly U V^T of each matrix U S V^T in `[..., m, n]`: singular values become 0.7 to 1.2.
+
+    Five Newton-Schulz steps of the quintic of Jordan et al., "Muon" (2024), in bf16 on CUDA.
+    """
+    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    a, b, c = QUINTIC
+    for _ in range(QUINTIC_STEPS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+class Muon(Optimizer):
+    """Momentum, orthogonalised (Jordan et al., 2024), scaled to AdamW's size (2502.16982, 2.2).
+
+    Args:
+        groups: parameter groups; `stacked` matrices of a group lie on top of one another in each
+            parameter and are treated one by one (queries, keys, values).
+        weight_decay: decoupled, as in AdamW.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], weight_decay: float) -> None:
+        super().__init__(groups, {"lr": 0.0, "weight_decay": weight_decay, "stacked": 1})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    weight.mul_(1 - group["lr"] * group["weight_decay"])
+                    update = self._update(weight, group["stacked"])
+                    weight.add_(update, alpha=-group["lr"])
+
+    def _update(self, weight: Tensor, stacked: int) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        momentum = state["momentum"].lerp_(weight.grad, 1 - MUON_MOMENTUM)
+        ahead = weight.grad.lerp(momentum, MUON_MOMENTUM)  # Nesterov's look ahead
+        each = ahead.view(stacked, -1, weight.shape[-1])
+        scale = 0.2 * max(each.shape[-2:]) ** 0.5
+        return orthogonalise(each).mul_(scale).view_as(weight)
+
+
+def build(model: Decoder, config: OptimizerConfig) -> list[Optimizer]:
+    """The optimizers of a model; call `step` on each."""
+    fused = [block.qkv for block in model.blocks]
+    others = [p for block in model.blocks for p in (block.out, block.up, block.down)]
+    embedding = {"params": [model.embedding], "weight_decay": 0.0}
+    adam = {"betas": config.betas, "weight_decay": config.weight_decay, "fused": True}
+    if config.name == "adamw":
+        return [AdamW([{"params": fused + others}, embedding], **adam)]
+    groups: list[dict[str, Any]] = [{"params": fused, "stacked": 3}, {"params": others}]
+    return [Muon(groups, config.weight_decay), AdamW([embedding], **adam)]
+
+
+def set_rate(optimizers: Sequence[Optimizer], learning_rate: float) -> None:
+    """Give every group the learning rate of this step."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
