@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ..minhash.words import HASH_VERSION
@@ -176,23 +177,19 @@ class GuardStage(RowStage):
         self.heldout, self.stage = heldout.heldout, heldout
 
     def open(self, context: Context, shard: str) -> Work:
-        from ..minhash.heldout import HeldoutIndex
-        from ..minhash.shingles import shingle_hashes
-
         path = data_file(context.folder(self.stage), "heldout")
         texts = list(read_batches(path, ["doc_id", "text"]))
         table = pa.Table.from_batches(
             texts, pa.schema([HELDOUT_SCHEMA.field("doc_id"), HELDOUT_SCHEMA.field("text")])
         )
         text = pa.concat_arrays([pa.array([], pa.large_string()), *table.column("text").chunks])
-        index = HeldoutIndex(*shingle_hashes(text, self.heldout.ngram))
         names = pa.concat_arrays([pa.array([], pa.binary(16)), *table.column("doc_id").chunks])
+        matcher = _Matcher(text, self.heldout)
         limit = self.heldout.limit(context, self.row_upstream)
 
         def guard(frame: Frame) -> tuple[pa.RecordBatch, dict[str, Any]]:
             held = below(keyed_hash(frame.live("doc_id"), HELDOUT_SALT), limit)
-            hashes, offsets = shingle_hashes(frame.live("text"), self.heldout.ngram)
-            best, jaccard = index.match(hashes, offsets, self.heldout.threshold)
+            best, jaccard = matcher.match(frame.live("text"))
             near = (best >= 0) & ~held
             causes = np.where(held, "heldout.reserved", np.where(near, "heldout.near", ""))
             columns = [
@@ -207,3 +204,26 @@ class GuardStage(RowStage):
 
     def apply(self, frame: Frame, sidecar: pa.RecordBatch) -> dict[str, int]:
         return frame.drop(sidecar.column("dropped_by"))
+
+
+class _Matcher:
+    """The held-out document that a text resembles most; where a text has no word, an equal one."""
+
+    def __init__(self, texts: pa.Array, heldout: Heldout) -> None:
+        from ..minhash.heldout import HeldoutIndex
+        from ..minhash.shingles import shingle_hashes
+
+        self._heldout, self._shingles = heldout, shingle_hashes
+        hashes, offsets = shingle_hashes(texts, heldout.ngram)
+        self._index = HeldoutIndex(hashes, offsets)
+        wordless = np.flatnonzero(np.diff(offsets) == 0).tolist()
+        self._wordless = {texts[row].as_py(): row for row in reversed(wordless)}
+
+    def match(self, texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Row of the held-out document or -1, and the similarity, for each text."""
+        hashes, offsets = self._shingles(texts, self._heldout.ngram)
+        best, jaccard = self._index.match(hashes, offsets, self._heldout.threshold)
+        for row in np.flatnonzero(np.diff(offsets) == 0).tolist():
+            if (found := self._wordless.get(texts[row].as_py())) is not None:
+                best[row], jaccard[row] = found, 1.0
+        return best, jaccard
