@@ -20,6 +20,7 @@ from .recipe_models import (
     CrossDedup,
     Documents,
     Heldout,
+    Language,
     Model,
     Source,
     Tokenizer,
@@ -127,7 +128,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     if tree.mapping is None:
         do = "begin it with `name: ...`"
         raise RecipeError(
-            tree.where, "a recipe is a mapping", allowed="allowed: , ".join(KEYS), do=do
+            tree.where, "a recipe is a mapping", allowed="allowed: " + ", ".join(KEYS), do=do
         )
     for text in overrides:
         key, equals, value = text.partition("=")
@@ -137,6 +138,26 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
             )
         tree = patch_all(tree, {key: yamlfile.parse(value, f"--set {key}", lines=False)})
     return _read(tree)
+
+
+def check_files(recipe: Recipe) -> None:
+    """Refuse a recipe whose model files are not there (inputs are looked for by the plan).
+
+    Raises:
+        RecipeError: a tokenizer or language model it names is no file.
+    """
+    problems = Problems()
+    named = [(recipe.tokenizer.path, recipe.tree.locate(["tokenizer"]), "tokenizer")]
+    for corpus in recipe.corpora.values():
+        for stage in corpus.stages:
+            if isinstance(stage.config, Language):
+                path = f"corpora.{corpus.name}.{stage.name}.model"
+                named.append((stage.config.model, stage.where, path))
+    for file, where, key in named:
+        if file is not None and not Path(file).is_file():
+            do = "check the path; it is relative to the working directory"
+            problems.add(where, f"{key}: there is no file {file!r}", do=do)
+    problems.raise_any()
 
 
 def _read(tree: Node) -> Recipe:

@@ -98,6 +98,8 @@ class Mix(Model):
         if len(given) != 1:
             shown = " and ".join(given) or "none of them"
             raise ValueError(f"needs exactly one of weights, sampler, stages; it has {shown}")
+        if self.sampler == "unimax" and isinstance(self.max_epochs, dict):
+            raise ValueError("unimax takes one max_epochs for all corpora")
         borders = [step.until for step in self.stages or ()]
         if borders and (borders != sorted(set(borders)) or borders[-1] != 1):
             raise ValueError(

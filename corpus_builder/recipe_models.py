@@ -235,7 +235,7 @@ class Dedup(Model):
         bands, rows: of the signature; bands x rows permutations in all.
         threshold: least Jaccard similarity of a duplicate.
         keep: which of a group stays, before ties are broken by doc_id.
-        max_comparisons: of single hashes within one component (some 2 ns each); what is left
+        max_comparisons: of single hashes within one component (some 3 ns each); what is left
             then stays, counted as
             unverified.
     """

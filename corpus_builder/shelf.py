@@ -43,7 +43,7 @@ def _purpose(path: Path) -> str:
 
 def _cite(path: Path) -> str:
     node = yamlfile.load(path).mapping
-    return str(node["cite"].value) if node and "cite" in node else ""
+    return str(node["cite"].value).strip() if node and "cite" in node else ""
 
 
 def copy_out(name: str, target: Path | None) -> Path:

@@ -35,7 +35,10 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
     each with file:line, what is allowed and the nearest name.
     """
+    from ..recipe import check_files
+
     loaded = load(recipe, overrides)
+    check_files(loaded)
     if as_json:
         emit(loaded.to_canonical())
         return

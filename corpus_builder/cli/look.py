@@ -83,7 +83,7 @@ def funnel_command(
 @set_option
 @click.option("--corpus", help="Only this corpus.")
 @click.option(
-    "--dropped-by", metavar="CAUSE", help="Dropped for this, e.g. gopher.mean_word_length."
+    "--dropped-by", metavar="CAUSE", help="Dropped for this, e.g. gopher.n_words."
 )
 @click.option("--doc", metavar="ID|URL", help="What became of this document (doc_id or URL).")
 @click.option("--number", "-n", default=3, show_default=True, help="How many to show.")
@@ -96,7 +96,7 @@ def peek_command(
     """Show single documents: kept ones, those dropped by a cause, or the fate of one.
 
     \b
-    corpus peek quickstart --dropped-by gopher.mean_word_length
+    corpus peek quickstart --dropped-by gopher.n_words
     corpus peek quickstart --doc https://example.org/page.html
     """
     plan = plan_of(recipe, overrides, out)

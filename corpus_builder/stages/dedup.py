@@ -40,7 +40,7 @@ class DedupConfig:
         bands, rows: of the MinHash banding; bands * rows permutations.
         threshold: least true Jaccard of a duplicate with its keeper.
         keep: `longest`, `first` (in input order) or `newest` (by date) of a group.
-        max_comparisons: of single hashes within one component (some 2 ns each); what is left stays,
+        max_comparisons: of single hashes within one component (some 3 ns each); what is left stays,
             counted as unverified.
     """
 
