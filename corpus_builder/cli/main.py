@@ -27,6 +27,10 @@ VERBS = {
     "funnel": ("look", "Show what every stage kept and lost, and why."),
     "peek": ("look", "Show single documents and what became of them."),
     "verify": ("look", "Hash again everything that the manifests claim."),
+    "export": (
+        "export",
+        "Lay out a finished run for a trainer: hf, parquet, megatron, litdata ...",
+    ),
     "sample": ("shelf", "Fetch or describe the sample that the quick start runs on."),
     "gc": ("shelf", "Remove stages that no recipe refers to, after saying what."),
 }

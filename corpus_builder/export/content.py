@@ -1,0 +1,262 @@
+"""What there is to export: the sequences of the mix, tokenised documents, held-out documents, text.
+
+Invariant: read from sealed stages, batch by batch; whoever reads a shard to its end has seen
+exactly the rows and tokens on its record, or gets an IntegrityError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ..stages.base import Context, Stage, data_file
+from ..stages.encoder import load_tokenizer
+from ..stages.heldout import HeldoutStage
+from ..stages.mix import MixStage
+from ..stages.tokens import EncodeStage, token_type
+from ..store.arrow_streams import open_stream
+from ..store.errors import DataError, IntegrityError, RecipeError
+from ..store.manifest import read_manifest
+from ..store.tables import read_batches
+
+Tokens = npt.NDArray[np.unsignedinteger]
+SLICE_TOKENS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of a stage, and what its record says it holds (`tokens` with ends of documents)."""
+
+    path: Path
+    rows: int
+    tokens: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents, each followed by the end-of-document token.
+
+    Attributes:
+        tokens: all of them, end to end.
+        lengths: `int64[documents]`, ends counted; never 0.
+        doc_ids: `binary(16)[documents]`.
+    """
+
+    tokens: Tokens
+    lengths: npt.NDArray[np.int64]
+    doc_ids: pa.Array
+
+
+class Content:
+    """Everything an exporter may read of a run.
+
+    Raises:
+        RecipeError: the recipe has no mix.
+        DataError: what it needs is not built yet.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        found = [stage for stage in context.stages.values() if isinstance(stage, MixStage)]
+        if not found:
+            raise RecipeError("export", "the recipe has no mix", do="add mix:")
+        self.mix = found[0]
+        self.sequence_length = self.mix.mix.sequence_length
+        self.corpora = tuple(self.mix.stores)
+        sealed(context, self.mix)
+
+    @cached_property
+    def encoders(self) -> dict[str, EncodeStage]:
+        """The encode stage of every corpus in the mix."""
+        return {corpus: store.encode for corpus, store in self.mix.stores.items()}
+
+    @property
+    def tokenizer(self) -> Path:
+        """Path of tokenizer.json."""
+        return self._encoder.tokenizer.file(self.context)
+
+    @cached_property
+    def _encoder(self) -> EncodeStage:
+        return next(iter(self.encoders.values()))
+
+    @cached_property
+    def vocabulary(self) -> tuple[int, str, int]:
+        """(size, end-of-document token, its id)."""
+        size, end = self._encoder.vocabulary(self.context)
+        return size, end, int(load_tokenizer(self.tokenizer).token_to_id(end))
+
+    @property
+    def eos(self) -> int:
+        """Id of the end-of-document token; documents hold it at their end alone."""
+        return self.vocabulary[2]
+
+    @cached_property
+    def type(self) -> pa.DataType:
+        """uint16 where the vocabulary fits, else uint32."""
+        return token_type(self.vocabulary[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The same for numpy, little-endian."""
+        return np.dtype("<u2" if self.type == pa.uint16() else "<u4")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the mix over its whole budget, as requested, summing to 1."""
+        return {part.name: float(part.requested) for part in self.mix.allocation(self.context)}
+
+    @property
+    def heldout(self) -> HeldoutStage:
+        """The held-out documents' stage.
+
+        Raises:
+            RecipeError: the recipe holds none out.
+        """
+        for stage in self.context.stages.values():
+            if isinstance(stage, HeldoutStage):
+                return stage
+        raise RecipeError("export", "the recipe holds no documents out", do="add heldout:")
+
+    def mix_shards(self) -> tuple[Shard, ...]:
+        """Shards of the mix, in order."""
+        folder = self.context.folder(self.mix)
+        return tuple(
+            Shard(folder / file.path, file.rows, file.rows * self.sequence_length, file.sha256)
+            for record in self.context.records(self.mix)
+            for file in record.files
+        )
+
+    def sequences(self, shard: Shard) -> Iterator[Tokens]:
+        """The sequences of a shard in order, as arrays [rows, T] of at most 4 million tokens."""
+        rows = 0
+        step = max(1, SLICE_TOKENS // self.sequence_length)
+        for batch in open_stream(shard.path):
+            table = batch.column(0).flatten().to_numpy().reshape(-1, self.sequence_length)
+            rows += len(table)
+            for start in range(0, len(table), step):
+                yield table[start : start + step].astype(self.dtype, copy=False)
+        _check(shard, rows, rows * self.sequence_length)
+
+    def document_shards(self, corpus: str) -> tuple[Shard, ...]:
+        """Shards of a corpus' tokenised documents; those without documents are left out."""
+        stage = self.encoders[corpus]
+        return tuple(
+            Shard(
+                self.context.folder(stage) / record.files[0].path,
+                record.rows_out,
+                record.facts["tokens"] + record.rows_out,
+                record.files[0].sha256,
+            )
+            for record in self.context.records(stage)
+            if record.rows_out
+        )
+
+    def documents(self, shard: Shard) -> Iterator[Batch]:
+        """The documents of a shard, in the order of their keys."""
+        rows = tokens = 0
+        for found in open_stream(shard.path):
+            lists = found.column("tokens")
+            offsets = lists.offsets.to_numpy()
+            flat = lists.values.to_numpy()[offsets[0] : offsets[-1]]
+            batch = self._ended(flat, np.diff(offsets), found.column("doc_id"))
+            rows, tokens = rows + len(batch.lengths), tokens + len(batch.tokens)
+            yield batch
+        _check(shard, rows, tokens)
+
+    def heldout_documents(self) -> Iterator[Batch]:
+        """Held-out documents of the corpora in the mix, tokenised as training documents are."""
+        tokenizer = load_tokenizer(self.tokenizer)
+        for table in self.heldout_text():
+            texts = table.column("text").to_pylist()
+            found = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            ids = [np.array(item.ids, self.dtype) for item in found]
+            lengths = np.array([len(part) for part in ids], np.int64)
+            flat = np.concatenate([np.empty(0, self.dtype), *ids])
+            yield self._ended(flat, lengths, table.column("doc_id"))
+
+    def heldout_text(self) -> Iterator[pa.RecordBatch]:
+        """Held-out documents (corpus, doc_id, url, text) of the corpora in the mix.
+
+        Raises:
+            DataError: there is none.
+        """
+        rows = 0
+        path = data_file(self.context.folder(self.heldout), "heldout")
+        for batch in read_batches(path, ["corpus", "doc_id", "url", "text"]):
+            mixed = [corpus in self.corpora for corpus in batch.column("corpus").to_pylist()]
+            kept = batch.filter(pa.array(mixed, pa.bool_()))
+            rows += len(kept)
+            yield kept
+        if not rows:
+            raise DataError(
+                self.heldout.id, "no document was held out", do="raise heldout.share and run again"
+            )
+
+    def text_shards(self, corpus: str) -> tuple[Shard, ...]:
+        """Shards of a corpus' kept text (`tokens` is 0)."""
+        stage = self.encoders[corpus].upstream[0]
+        return tuple(
+            Shard(self.context.folder(stage) / file.path, file.rows, 0, file.sha256)
+            for record in self.context.records(stage)
+            for file in record.files
+            if file.rows
+        )
+
+    def mix_counts(self) -> dict[str, Any]:
+        """Sequences and tokens of the mix, and sequences by corpus."""
+        shards = self.mix_shards()
+        parts = self.mix.allocation(self.context)
+        return {
+            "sequences": sum(shard.rows for shard in shards),
+            "tokens": sum(shard.tokens for shard in shards),
+            "corpora": {part.name: {"sequences": part.sequences} for part in parts},
+        }
+
+    def document_counts(self) -> dict[str, Any]:
+        """Documents and tokens, ends counted, by corpus."""
+        shards = {corpus: self.document_shards(corpus) for corpus in self.corpora}
+        return {
+            "corpora": {
+                corpus: {
+                    "documents": sum(shard.rows for shard in found),
+                    "tokens": sum(shard.tokens for shard in found),
+                }
+                for corpus, found in shards.items()
+            }
+        }
+
+    def _ended(self, flat: Tokens, lengths: npt.NDArray[np.int64], doc_ids: pa.Array) -> Batch:
+        ends = np.cumsum(lengths + 1)
+        tokens = np.full(len(flat) + len(lengths), self.eos, self.dtype)
+        inside = np.ones(len(tokens), bool)
+        inside[ends - 1] = False
+        tokens[inside] = flat
+        return Batch(tokens, lengths + 1, doc_ids)
+
+
+def sealed(context: Context, stage: Stage) -> None:
+    """Refuse a stage that is not built.
+
+    Raises:
+        DataError: it is not.
+    """
+    if read_manifest(context.folder(stage)) is None:
+        raise DataError(stage.id, "is not built yet", do="corpus run the recipe, then export it")
+
+
+def _check(shard: Shard, rows: int, tokens: int) -> None:
+    if (rows, tokens) != (shard.rows, shard.tokens):
+        raise IntegrityError(
+            str(shard.path),
+            f"holds {rows:,} rows and {tokens:,} tokens; its record says {shard.rows:,} and "
+            f"{shard.tokens:,}",
+            do="delete the stage's folder and run again",
+        )

@@ -1,0 +1,133 @@
+"""Running an export: choose, refuse what cannot be, write beside, hash, rename.
+
+Invariant: the same recipe, run and format give the same bytes; a target that is there already is
+left alone: it is the same export, complete, or an error.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from ..stages.base import Context, Stage
+from ..store.atomic import sha256_file
+from ..store.errors import DataError
+from .content import Content, sealed
+from .folder import staged
+from .formats import Format, choose, how_to_read
+from .manifest import ExportManifest, Origin, TokenizerEntry, entries_of, read, write
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export came to.
+
+    Attributes:
+        written: False where the same export was there already, complete.
+    """
+
+    target: Path
+    manifest: ExportManifest
+    written: bool
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files but the manifest."""
+        return sum(file.bytes for file in self.manifest.files)
+
+
+def export(
+    context: Context, recipe: str, to: str, target: Path, what: str | None = None
+) -> ExportReport:
+    """Lay out a finished run for a trainer.
+
+    Args:
+        context: of a run whose mix is built.
+        recipe: its name, for the record.
+        to: a name of FORMATS.
+        target: folder to make.
+        what: `mix`, `documents` or `text`; the format's default when None.
+
+    Raises:
+        RecipeError: no such format, or the recipe has nothing of the kind.
+        DataError: the run is not finished, the target is something else, or the format cannot
+            hold the data.
+        IntegrityError: a store is not what its record says.
+        LockedError: another export writes to the target.
+    """
+    entry, chosen = choose(to, what)
+    content = Content(context)
+    for stage in _origins(content, entry, chosen):
+        sealed(context, stage)
+    found = _there(content, recipe, entry, chosen, target)
+    if found is not None:
+        return ExportReport(target, found, written=False)
+    with staged(target) as folder:
+        module = import_module(f".{entry.name}", __package__)
+        counts = module.write(content, chosen, folder)
+        shutil.copyfile(content.tokenizer, folder / "tokenizer.json")
+        files = entries_of(folder)
+        manifest = _describe(content, recipe, entry, chosen).model_copy(
+            update={"counts": counts, "files": files}
+        )
+        write(folder, manifest)
+    return ExportReport(target, manifest, written=True)
+
+
+def _there(
+    content: Content, recipe: str, entry: Format, what: str, target: Path
+) -> ExportManifest | None:
+    """The manifest of the same export at `target`, or None where nothing is there."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return None
+    found = read(target) if target.is_dir() else None
+    wanted = _describe(content, recipe, entry, what)
+    if found is None or found.model_copy(update={"counts": {}, "files": []}) != wanted:
+        raise DataError(
+            str(target), "exists already, and is not this export",
+            do="name another target, or remove it",
+        )  # fmt: skip
+    if entries_of(target) != found.files:
+        raise DataError(
+            str(target), "is this export, but its files are not as it says", do="remove it"
+        )
+    return found
+
+
+def _describe(content: Content, recipe: str, entry: Format, what: str) -> ExportManifest:
+    """The manifest but for what only writing tells."""
+    vocab, eos, eos_id = content.vocabulary
+    return ExportManifest(
+        to=entry.name,
+        what=what,
+        recipe=recipe,
+        stages=[
+            Origin(
+                stage=stage.id,
+                fingerprint=stage.fingerprint,
+                content=content.context.stage_digest(stage),
+            )
+            for stage in _origins(content, entry, what)
+        ],
+        tokenizer=TokenizerEntry(
+            sha256=sha256_file(content.tokenizer), vocab=vocab, eos=eos, eos_id=eos_id
+        ),
+        sequence_length=content.sequence_length,
+        weights=content.weights,
+        reads=how_to_read(entry, what, content.sequence_length),
+        counts={},
+        files=[],
+    )
+
+
+def _origins(content: Content, entry: Format, what: str) -> list[Stage]:
+    """The stages whose content an export holds."""
+    held: list[Stage] = [content.heldout] if what == "text" or entry.name == "nanogpt" else []
+    stages: dict[str, list[Stage]] = {
+        "mix": [content.mix],
+        "documents": list(content.encoders.values()),
+        "text": [stage.upstream[0] for stage in content.encoders.values()],
+    }
+    return [*stages[what], *held]

@@ -1,0 +1,204 @@
+"""Exports as a whole: atomic, repeatable, on record; refusals come before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from exported import LENGTH, Run
+
+from corpus_builder.cli.main import cli
+from corpus_builder.export.formats import FORMATS, choose
+from corpus_builder.store.errors import DataError, IntegrityError, RecipeError
+
+EVERY = [(name, what) for name, entry in FORMATS.items() for what in entry.whats]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(("to", "what"), EVERY)
+def test_manifest_hashes_every_file_and_a_second_export_has_the_same_bytes(
+    narrow: Run, tmp_path: Path, to: str, what: str
+) -> None:
+    report = narrow.export(to, tmp_path / "one", what)
+    narrow.export(to, tmp_path / "two", what)
+    files = content(tmp_path / "one")
+    assert files == content(tmp_path / "two")
+    manifest = json.loads(files.pop("corpus-export.json"))
+    found = {entry["path"]: (entry["bytes"], entry["sha256"]) for entry in manifest["files"]}
+    assert found == {k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()}
+    assert report.written and report.bytes == sum(map(len, files.values()))
+    assert hashlib.sha256(files["tokenizer.json"]).hexdigest() == manifest["tokenizer"]["sha256"]
+    assert str(tmp_path) not in json.dumps(manifest)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_manifest_says_what_it_was_made_from(narrow: Run, tmp_path: Path) -> None:
+    manifest = narrow.export("litdata", tmp_path / "x").manifest
+    stage = narrow.context.stages["mix"]
+    assert (manifest.stages[0].stage, manifest.stages[0].fingerprint) == (
+        stage.id,
+        stage.fingerprint,
+    )
+    assert manifest.counts["sequences"] == len(narrow.sequences)
+    assert manifest.counts["tokens"] == narrow.sequences.size
+    assert sum(part["sequences"] for part in manifest.counts["corpora"].values()) == len(
+        narrow.sequences
+    )
+    assert f"block_size={LENGTH})" in manifest.reads
+    documents = narrow.export("olmo", tmp_path / "y", "documents").manifest
+    assert documents.counts["corpora"] == {
+        corpus: {"documents": len(found), "tokens": sum(map(len, found))}
+        for corpus, found in narrow.documents.items()
+    }
+    assert documents.weights == {"docs": 0.5, "code-x": 0.5}
+
+
+def test_same_export_already_there_is_left_alone(narrow: Run, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    narrow.export("olmo", target)
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    report = narrow.export("olmo", target)
+    assert not report.written
+    assert before == {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+
+
+def test_another_or_a_damaged_export_is_refused_and_left_alone(narrow: Run, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    narrow.export("olmo", target)
+    with pytest.raises(DataError, match="is not this export"):
+        narrow.export("olmo", target, "documents")
+    part = target / "part-00000.npy"
+    part.write_bytes(part.read_bytes()[:-1] + b"\xff")
+    held = content(target)
+    with pytest.raises(DataError, match="not as it says"):
+        narrow.export("olmo", target)
+    assert content(target) == held
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_not_an_export_is_never_touched(narrow: Run, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "x"
+    kept = target if kind == "file" else target / "precious"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("precious")
+    with pytest.raises(DataError, match="exists already"):
+        narrow.export("nanogpt", target)
+    assert kept.read_text() == "precious"
+
+
+def test_an_empty_folder_is_filled(narrow: Run, tmp_path: Path) -> None:
+    assert narrow.export("nanogpt", tmp_path).written
+    assert (tmp_path / "corpus-export.json").exists()
+
+
+def test_kill_in_the_middle_leaves_no_target_and_the_next_export_is_whole(
+    narrow: Run, tmp_path: Path
+) -> None:
+    """SIGKILL when train.bin is written and val.bin begun."""
+    target = tmp_path / "x"
+    recipe = narrow.folder.parent / "tiny.yaml"
+    script = f"""
+    import os, signal
+    from pathlib import Path
+    import corpus_builder as cb
+    from corpus_builder.export.content import Content
+    from corpus_builder.export.run import export
+
+    def die(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Content.heldout_documents = die
+    plan = cb.load({str(recipe)!r}).plan(out={str(narrow.folder)!r})
+    export(plan.definition.context, "tiny", "nanogpt", Path({str(target)!r}))
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert died.returncode == -9
+    assert not target.exists()
+    assert (tmp_path / ".x.part" / "train.bin").exists()
+    (tmp_path / ".x.part" / "left-behind").write_text("by an export of another format")
+    narrow.export("nanogpt", target)
+    narrow.export("nanogpt", tmp_path / "y")
+    assert content(target) == content(tmp_path / "y")
+    assert not (tmp_path / ".x.part").exists()
+
+
+def test_an_exception_leaves_nothing(
+    narrow: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("corpus_builder.export.run.write", fail)
+    with pytest.raises(OSError, match="disk full"):
+        narrow.export("olmo", tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_not_as_recorded_is_an_error(narrow: Run, tmp_path: Path) -> None:
+    """A shard exchanged for a shorter one that Arrow can read."""
+    copy = tmp_path / "run"
+    shutil.copytree(narrow.folder, copy, symlinks=True)
+    context = type(narrow.context)(copy, narrow.context.splits, narrow.context.stages)
+    shards = sorted(copy.glob("stages/docs.encode-*/data/*.arrow"), key=lambda p: p.stat().st_size)
+    assert len(shards) > 1
+    shutil.copyfile(shards[0], shards[-1])
+    broken = replace(narrow, context=context, folder=copy)
+    for to in ("megatron", "hf", "parquet"):
+        with pytest.raises(IntegrityError, match="its record says"):
+            broken.export(to, tmp_path / to, "documents")
+        assert not (tmp_path / to).exists()
+
+
+def test_a_copied_shard_that_is_not_as_recorded_is_an_error(narrow: Run, tmp_path: Path) -> None:
+    """One bit in the middle of the mix changed: sizes and counts are as before."""
+    copy = tmp_path / "run"
+    shutil.copytree(narrow.folder, copy, symlinks=True)
+    (shard,) = copy.glob("stages/mix-*/data/*.arrow")
+    raw = bytearray(shard.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    shard.write_bytes(raw)
+    context = type(narrow.context)(copy, narrow.context.splits, narrow.context.stages)
+    with pytest.raises(IntegrityError, match="sha256 differs"):
+        replace(narrow, context=context).export("hf", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_unfinished_run_is_refused(narrow: Run, tmp_path: Path) -> None:
+    context = type(narrow.context)(tmp_path, narrow.context.splits, narrow.context.stages)
+    empty = replace(narrow, context=context, folder=tmp_path)
+    with pytest.raises(DataError, match="is not built yet"):
+        empty.export("olmo", tmp_path / "x")
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'megatron'"):
+        choose("megatrn", None)
+    with pytest.raises(RecipeError, match="nanogpt does not hold 'documents'; allowed: mix"):
+        choose("nanogpt", "documents")
+
+
+def test_command_line(narrow: Run, tmp_path: Path) -> None:
+    recipe = str(narrow.folder.parent / "tiny.yaml")
+    args = ["export", recipe, "--to", "olmo", "--out", str(narrow.folder)]
+    done = CliRunner().invoke(cli, [*args, "--target", str(tmp_path / "x")], catch_exceptions=False)
+    assert done.exit_code == 0 and "written" in done.output
+    again = CliRunner().invoke(cli, [*args, "--target", str(tmp_path / "x"), "--json"])
+    shown = json.loads(again.output)
+    assert shown["written"] is False and shown["to"] == "olmo"
+    helped = CliRunner().invoke(cli, ["export", "--help"]).output
+    assert all(name in helped for name in FORMATS)
