@@ -75,14 +75,27 @@ def test_uneven_lengths_err_to_the_wide_side() -> None:
 
 
 def test_a_headline_moves_seeds_together_and_documents_apart() -> None:
-    (a, m), (b, _) = drawn(), (drawn()[0][:, ::-1], None)
+    a, m = drawn()
+    a = a + 3 * m * np.linspace(-1, 1, len(m))  # documents that differ, or nothing is left of them
+    b = a[:, ::-1] + 2 * m
     both = estimate([Part(a, m, 0.25), Part(b, m, 0.75)])
     alone = [estimate([Part(y, m)]) for y in (a, b)]
     per_seed = 0.25 * a.sum(1) / m.sum() + 0.75 * b.sum(1) / m.sum()
     assert both.value == pytest.approx(0.25 * alone[0].value + 0.75 * alone[1].value)
     assert both.variances[0] >= per_seed.var(ddof=1) / 4 * (1 - 1e-12)
     squares = [0.25**2 * alone[0].variances[1], 0.75**2 * alone[1].variances[1]]
+    assert min(squares) > 0
     assert both.variances[1:] == pytest.approx(squares)
+
+
+def test_seeds_that_agree_by_luck_still_vary_by_the_rest() -> None:
+    y, m = drawn()
+    y = y - y.sum(1, keepdims=True) / m.sum() * m  # every seed's difference is now 0
+    of_seeds = estimate([Part(y, m)]).variances[0]
+    n, single = len(m), y / (m.sum() - m)
+    single = single - single.mean(1, keepdims=True)
+    rest = (n - 1) / n * ((single - single.mean(0)) ** 2).sum() / (4 * 3)
+    assert of_seeds == pytest.approx(rest)
 
 
 def test_degrees_of_freedom_fall_with_the_documents_that_carry_the_variance() -> None:
