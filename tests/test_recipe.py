@@ -96,7 +96,7 @@ def test_stages_come_named_typed_and_in_order(recipe: Recipe) -> None:
     ]
     extract, language, filter_, transform, strict, dedup = (stage.config for stage in web.stages)
     assert isinstance(extract, Extract)
-    assert (extract.tool, extract.timeout, extract.max_bytes) == ("trafilatura", 20.0, 10_000_000)
+    assert (extract.tool, extract.timeout, extract.max_bytes) == ("trafilatura", 30.0, 10_000_000)
     assert isinstance(language, Language)
     assert (language.keep, language.min_score) == (("en",), {"default": 0.65})
     assert isinstance(filter_, Filter)
