@@ -7,6 +7,7 @@ is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
@@ -55,7 +56,41 @@ class Inputs:
     models: Mapping[str, tuple[Path, str]]
 
 
-def assemble(recipe: Recipe, inputs: Inputs) -> dict[str, Stage]:
+@dataclass(frozen=True)
+class Lent:
+    """Stages of another plan, sealed, that a recipe reads instead of making its own.
+
+    Attributes:
+        heldout: what is held out of training, and compared with it.
+        tokenizer: None where the recipe makes its own.
+    """
+
+    heldout: HeldoutStage
+    tokenizer: TokenizerStage | None
+
+    @classmethod
+    def of(cls, stages: Mapping[str, Stage], *, tokenizer: bool) -> Lent:
+        """Those of a plan with `heldout`, as stages that read nothing."""
+        held, encoder = stages["heldout"], stages["tokenizer"] if tokenizer else None
+        return cls(_detached(held), _detached(encoder) if encoder else None)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the stages there are."""
+        return frozenset({"heldout", "tokenizer"} if self.tokenizer else {"heldout"})
+
+
+def _detached(stage: Any) -> Any:
+    """The stage with its fingerprint but without what it reads.
+
+    Its upstream has the names of the borrower's own stages, and other configurations.
+    """
+    twin = copy(stage)
+    twin.upstream = ()
+    return twin
+
+
+def assemble(recipe: Recipe, inputs: Inputs, lent: Lent | None = None) -> dict[str, Stage]:
     """All stages of a recipe by name, in an order in which they could run."""
     heldout = _heldout(recipe)
     chains = {
@@ -69,7 +104,11 @@ def assemble(recipe: Recipe, inputs: Inputs) -> dict[str, Stage]:
         stages[groups.name] = groups
     if heldout is not None:
         above = tuple(chain.last for chain in chains.values())
-        held = HeldoutStage("heldout", above=above, heldout=heldout, shards=_all(inputs, chains))
+        held = (
+            lent.heldout
+            if lent
+            else HeldoutStage("heldout", above=above, heldout=heldout, shards=_all(inputs, chains))
+        )
         stages[held.name] = held
         for corpus, chain in chains.items():
             chain.add(GuardStage(f"{corpus}.guard", corpus=corpus, above=chain.last, heldout=held))
@@ -77,7 +116,7 @@ def assemble(recipe: Recipe, inputs: Inputs) -> dict[str, Stage]:
     stages |= {stage.name: stage for chain in chains.values() for stage in chain.stages}
     stages |= {stage.name: stage for stage in documents.values()}
     if recipe.mix is not None:
-        stages |= _products(recipe, recipe.mix, documents, inputs)
+        stages |= _products(recipe, recipe.mix, documents, inputs, lent.tokenizer if lent else None)
     return {stage.name: stage for stage in topological(tuple(stages.values()))}
 
 
@@ -260,7 +299,11 @@ def _across(
 
 
 def _products(
-    recipe: Recipe, mix: Mix, documents: Mapping[str, DocumentsStage], inputs: Inputs
+    recipe: Recipe,
+    mix: Mix,
+    documents: Mapping[str, DocumentsStage],
+    inputs: Inputs,
+    tokenizer: TokenizerStage | None,
 ) -> dict[str, Stage]:
     """Tokenizer, token stores and the mix."""
     weighted = [
@@ -268,13 +311,7 @@ def _products(
         if not mix.steps or any(step.weights[corpus] > 0 for step in mix.steps)
     ]  # fmt: skip
     library = version("tokenizers")
-    path, train = recipe.tokenizer.path, recipe.tokenizer.training
-    tokenizer = TokenizerStage(
-        "tokenizer", above=tuple(documents[corpus] for corpus in weighted),
-        path=Path(path) if path else None, vocab=train.vocab, max_bytes=train.max_bytes,
-        eos=recipe.tokenizer.eos, library=library,
-        shards=_all(inputs, dict.fromkeys(weighted)),
-    )  # fmt: skip
+    tokenizer = tokenizer or _tokenizer(recipe, weighted, documents, inputs, library)
     stages: dict[str, Stage] = {tokenizer.name: tokenizer}
     stores = []
     for corpus in weighted:
@@ -291,6 +328,19 @@ def _products(
     config = _mix_config(mix, weighted)
     stages["mix"] = MixStage("mix", stores=tuple(stores), config=config)
     return stages
+
+
+def _tokenizer(
+    recipe: Recipe, weighted: list[str], documents: Mapping[str, DocumentsStage], inputs: Inputs,
+    library: str,
+) -> TokenizerStage:  # fmt: skip
+    path, train = recipe.tokenizer.path, recipe.tokenizer.training
+    return TokenizerStage(
+        "tokenizer", above=tuple(documents[corpus] for corpus in weighted),
+        path=Path(path) if path else None, vocab=train.vocab, max_bytes=train.max_bytes,
+        eos=recipe.tokenizer.eos, library=library,
+        shards=_all(inputs, dict.fromkeys(weighted)),
+    )  # fmt: skip
 
 
 def _mix_config(mix: Mix, corpora: list[str]) -> MixConfig:

@@ -14,22 +14,16 @@ from pathlib import Path
 
 import psutil
 
-from .assemble import Inputs, assemble
-from .recipe import Recipe
+from .assemble import Inputs, Lent, assemble
+from .recipe import Recipe, check_files
 from .recipe_models import Language, Source
-from .sources.listing import list_inputs, make_splits, shard_name
+from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name
 from .sources.records import InputFile, Split
 from .stages.base import Context, RowStage, Stage
 from .stages.read import BaseStage
 from .stages.rows import is_current
-from .store.errors import SourceError
 from .store.manifest import StageManifest, read_manifest
 
-SUFFIXES = {
-    "warc": (".warc", ".warc.gz"),
-    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson"),
-    "parquet": (".parquet",),
-}
 LEAST_MEMORY = 700 << 20
 """What a worker needs: interpreter, libraries, compiled kernels, an extraction child (measured)."""
 
@@ -42,12 +36,14 @@ class Plan:
         out: the run's folder.
         splits: of every corpus, in order.
         stages: by name, in an order in which they could run.
+        lent: names of those that another plan over the same folder has sealed.
     """
 
     recipe: Recipe
     out: Path
     splits: Mapping[str, tuple[Split, ...]]
     stages: Mapping[str, Stage]
+    lent: frozenset[str] = frozenset()
 
     @cached_property
     def context(self) -> Context:
@@ -92,18 +88,21 @@ def _units(folder: Path) -> tuple[int, int | None]:
     return len(list((folder / "records").rglob("*.json"))), None
 
 
-def make_plan(recipe: Recipe, out: Path) -> Plan:
+def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
     """Freeze what a recipe means here and now.
 
     Args:
         recipe: as loaded.
         out: the run's folder; need not exist.
+        lent: stages of another plan over the same folder to read instead of its own.
 
     The sample and the language model are fetched if the recipe uses them and they are not cached.
 
     Raises:
+        RecipeError: a model file that the recipe names is not there.
         SourceError: an input cannot be found or listed, or fetched.
     """
+    check_files(recipe)
     kinds: dict[str, str] = {}
     splits: dict[str, tuple[Split, ...]] = {}
     for name, corpus in recipe.corpora.items():
@@ -111,8 +110,8 @@ def make_plan(recipe: Recipe, out: Path) -> Plan:
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
-    stages = assemble(recipe, Inputs(kinds, shards, _models(recipe)))
-    return Plan(recipe, out, splits, stages)
+    stages = assemble(recipe, Inputs(kinds, shards, _models(recipe)), lent)
+    return Plan(recipe, out, splits, stages, lent.names if lent else frozenset())
 
 
 def _files(source: Source) -> tuple[str, list[InputFile]]:
@@ -136,8 +135,6 @@ def _models(recipe: Recipe) -> dict[str, tuple[Path, str]]:
             if isinstance(entry.config, Language):
                 given = entry.config.model
                 path = Path(given) if given else default_model()
-                if not path.is_file():
-                    raise SourceError(str(path), "there is no such model file")
                 models[name] = (path.absolute(), model_id(path))
     return models
 

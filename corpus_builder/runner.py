@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,18 +64,20 @@ class RunReport:
 
 
 def run_plan(
-    plan: Plan, resources: Resources, *, until: str | None = None, watcher: Watcher | None = None
-) -> RunReport:
+    plan: Plan, resources: Resources, *, until: str | Sequence[str] | None = None,
+    watcher: Watcher | None = None,
+) -> RunReport:  # fmt: skip
     """Do what is not yet done of a plan.
 
     Args:
-        until: name of a stage; only it and what it reads are done.
+        until: names of stages; only they and what they read are done.
 
     Raises:
         LockedError: another run holds the folder.
         CorpusError: whatever a task raised.
     """
-    wanted = [plan.stages[_stage_name(plan, until)]] if until else list(plan.stages.values())
+    names = [until] if isinstance(until, str) else until
+    wanted = [plan.stages[_stage_name(plan, name)] for name in names or plan.stages]
     with run_lock(plan.out):
         return _Run(plan, resources, wanted, watcher or Silent()).run()
 
@@ -96,6 +98,7 @@ class _Run:
         # What a context keeps of records must not be older than the run.
         context = Context(plan.out, plan.splits, plan.stages)
         self.schedule = Schedule(context, wanted, self._sealed)
+        self.schedule.sealed |= plan.lent
         self.whole = {stage.name for stage in topological(wanted)} == set(plan.stages)
         self.times: list[dict[str, Any]] = []
 

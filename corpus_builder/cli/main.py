@@ -26,11 +26,13 @@ VERBS = {
     "status": ("look", "Show how far a run is."),
     "funnel": ("look", "Show what every stage kept and lost, and why."),
     "peek": ("look", "Show single documents and what became of them."),
+    "mix": ("look", "Show which documents are in a sequence of the mix."),
     "verify": ("look", "Hash again everything that the manifests claim."),
     "export": (
         "export",
         "Lay out a finished run for a trainer: hf, parquet, megatron, litdata ...",
     ),
+    "trial": ("trial", "Compare the arms of a recipe by training small models."),
     "sample": ("shelf", "Fetch or describe the sample that the quick start runs on."),
     "gc": ("shelf", "Remove stages that no recipe refers to, after saying what."),
 }

@@ -1,0 +1,301 @@
+"""Runs of a trial: one model each, trained in a process of its own and kept by content.
+
+Invariant: a run's folder is `<arm>-<seed>-<hash8>`; the hash covers all that decides its result
+(model, budget, seed, order, token stores, held-out text, tokenizer, torch) and nothing else.
+`run.json` appears last; what is killed before that goes on from its newest checkpoint and ends in
+the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import pyarrow as pa
+
+from ..fingerprint import fingerprint
+from ..mixing.order import Order
+from ..recipe_mix import Mix
+from ..recipe_models import Trial
+from ..stages.encoder import load_tokenizer
+from ..store.atomic import read_json, sha256_file, write_json
+from ..store.errors import EngineError, IntegrityError
+from ..store.tables import FileInfo, read_table, write_table
+from ..train.data import MixBatches
+from ..train.sizes import Shape, named_size, size_of
+from .data import ArmData, Heldout
+
+if TYPE_CHECKING:
+    from ..train.evaluate import Documents
+    from ..train.loop import TrainConfig
+    from ..train.model import Decoder
+
+FORMAT = 1
+FEWEST_STEPS = 200
+CHECKPOINTS = 8
+PROBE_STEPS = 4
+PROBE_TOKENS = 4096
+CURVE_COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
+DOCUMENTS = pa.schema(
+    [
+        ("corpus", pa.string()),
+        ("doc_id", pa.binary(16)),
+        ("bytes", pa.int64()),
+        ("tokens", pa.int64()),
+        ("bits", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a trial share.
+
+    Attributes:
+        sequences: of `sequence_length` tokens in a step.
+        learning_rate: its peak.
+    """
+
+    shape: Shape
+    sequence_length: int
+    sequences: int
+    steps: int
+    learning_rate: float
+
+    @property
+    def tokens(self) -> int:
+        """Trained on by each run."""
+        return self.steps * self.sequences * self.sequence_length
+
+
+def settings_of(trial: Trial, mix: Mix, vocab: int, tokens: int) -> Settings:
+    """Settings for a budget of at most `tokens` a run.
+
+    A step holds the size's own batch, less where that would leave fewer than FEWEST_STEPS steps;
+    the learning rate then falls with the square root of the batch (2205.10287, for Adam).
+    """
+    model = trial.model
+    named = isinstance(model, str)
+    size = named_size(model) if named else size_of(model.layers, model.width, vocab)  # type: ignore[union-attr,arg-type]
+    usual = size.sequences_per_step(mix.sequence_length)
+    total = max(1, tokens // mix.sequence_length)
+    sequences = max(1, min(usual, total // FEWEST_STEPS))
+    rate = size.learning_rate * math.sqrt(sequences / usual)
+    return Settings(size.shape, mix.sequence_length, sequences, total // sequences, rate)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model to train: an arm's data with a seed."""
+
+    arm: str
+    seed: int
+    settings: Settings
+    data: ArmData
+    order: Order
+    heldout: Heldout
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that decides its result."""
+        data, used = self.data, self.order.names
+        return {
+            "format": FORMAT,
+            "settings": asdict(self.settings),
+            "vocab": data.vocab,
+            "seed": self.seed,
+            "order": [list(used), self.order.fingerprint()],
+            "stores": {name: data.contents[name] for name in used if name in data.contents},
+            "tokenizer": data.tokenizer_digest,
+            "heldout": [self.heldout.digest, sorted(self.heldout.corpora)],
+            "versions": {name: version(name) for name in ("corpus-builder", "torch")},
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """Of `identity`; runs with the same one are the same run."""
+        return fingerprint(self.identity)[:8]
+
+    @property
+    def name(self) -> str:
+        """Of its folder, where it is trained first."""
+        return f"{self.arm}-{self.seed}-{self.hash}"
+
+    def batches(self) -> MixBatches:
+        """The tokens it trains on, step by step."""
+        return MixBatches(self.order, self.data.stores, self.settings.sequences)
+
+    def config(self) -> TrainConfig:
+        """For the training loop."""
+        from ..train.loop import TrainConfig
+        from ..train.model import ModelConfig
+        from ..train.optimizers import OptimizerConfig
+        from ..train.schedule import Schedule
+
+        settings = self.settings
+        return TrainConfig(
+            model=ModelConfig(settings.shape, self.data.vocab, settings.sequence_length),
+            optimizer=OptimizerConfig(settings.learning_rate),
+            schedule=Schedule((settings.steps,)),
+            seed=self.seed,
+            checkpoint_steps=max(1, settings.steps // CHECKPOINTS),
+        )
+
+    def documents(self) -> dict[str, Documents]:
+        """The held-out documents of each corpus, encoded."""
+        from ..train.evaluate import encode
+
+        tokenizer = load_tokenizer(self.data.tokenizer)
+        texts = self.heldout.texts()
+        return {name: encode(part, tokenizer, self.data.eos) for name, (_, part) in texts.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: bits and bytes of each held-out document, `float64` and `int64[documents]`.
+
+    Attributes:
+        tokens: of all those documents, as this run's tokenizer has it.
+    """
+
+    bits: Mapping[str, npt.NDArray[np.float64]]
+    bytes: Mapping[str, npt.NDArray[np.int64]]
+    tokens: int
+    curve: pa.Table
+    documents: pa.Table
+
+
+def find_run(folder: Path, run: Run) -> Path | None:
+    """The folder of this run where it is finished, whichever arm it was trained for."""
+    found = sorted(folder.glob(f"*-{run.hash}/run.json"))
+    return found[0].parent if found else None
+
+
+def read_run(path: Path, run: Run) -> Result:
+    """Read a finished run.
+
+    Raises:
+        IntegrityError: its files are not what `run.json` says, or it is another run.
+    """
+    content = read_json(path / "run.json")
+    again = "delete the folder and run again"
+    if content["identity"] != run.identity:
+        raise IntegrityError(str(path), "is of another run", do=again)
+    for file in content["files"]:
+        if not (path / file["path"]).exists() or sha256_file(path / file["path"]) != file["sha256"]:
+            raise IntegrityError(str(path / file["path"]), "is not what was written", do=again)
+    documents = read_table(path / "documents.parquet")
+    names = np.array(documents.column("corpus").to_pylist())
+    bits, size = (documents.column(name).to_numpy() for name in ("bits", "bytes"))
+    return Result(
+        bits={corpus: bits[names == corpus] for corpus in run.heldout.corpora},
+        bytes={corpus: size[names == corpus] for corpus in run.heldout.corpora},
+        tokens=int(documents.column("tokens").to_numpy().sum()),
+        curve=read_table(path / "curve.parquet"),
+        documents=documents,
+    )
+
+
+class Training:
+    """Does a trial's tasks in a worker: `train` a run, or `probe` how fast one trains.
+
+    Args:
+        folder: of all runs.
+        runs: by name.
+    """
+
+    def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
+        self.folder, self.runs = folder, dict(runs)
+
+    def __call__(
+        self, task: dict[str, Any], progress: Callable[[int, int], None]
+    ) -> dict[str, float]:
+        """Do one task; progress counts tokens."""
+        run = self.runs[task["run"]]
+        return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
+
+    def _train(self, run: Run, progress: Callable[[int, int], None]) -> dict[str, float]:
+        from ..train.loop import train
+
+        folder, done = self.folder / run.name, 0
+
+        engine = _engine()
+
+        def moved(steps: int, budget: int, row: Mapping[str, Any]) -> None:
+            nonlocal done
+            if _engine() != engine:
+                raise EngineError(run.name, "the trial was killed", do="run it again to go on")
+            progress((steps - done) * run.settings.tokens // budget, 0)
+            done = steps
+
+        documents = run.documents()
+        found = train(
+            run.config(),
+            run.batches(),
+            folder / "checkpoints",
+            evaluators={"documents": lambda model: _scored(run, model, documents)},
+            progress=moved,
+        ).final
+        files = _write(folder, found.evaluations["documents"], found.curve)
+        write_json(
+            folder / "run.json",
+            {"identity": run.identity, "files": [asdict(file) for file in files]},
+        )
+        return {"tokens_per_second": float(median(found.curve.column(-1).to_pylist()))}
+
+    def _probe(self, run: Run) -> dict[str, float]:
+        """Tokens a second over a few steps, and held-out tokens to score."""
+        from ..train.loop import train
+        from ..train.schedule import Schedule
+
+        settings = run.settings
+        fewer = max(1, min(settings.sequences, PROBE_TOKENS // settings.sequence_length))
+        batches = MixBatches(run.order, run.data.stores, fewer)
+        config = replace(run.config(), schedule=Schedule((min(PROBE_STEPS, batches.steps),)))
+        with tempfile.TemporaryDirectory() as folder:
+            curve = train(config, batches, Path(folder)).final.curve
+        rates = curve.column("tokens_per_second").to_pylist()
+        scored = sum(len(ids) for part in run.documents().values() for ids in part.tokens)
+        return {"tokens_per_second": float(median(rates[1:] or rates)), "heldout_tokens": scored}
+
+
+def _engine() -> int:
+    """The process that started the one this worker was forked from.
+
+    The latter outlives a killed trial for as long as a worker is busy: a step is seconds, a model
+    minutes.
+    """
+    return int(psutil.Process(os.getppid()).ppid())
+
+
+def _scored(run: Run, model: Decoder, documents: Mapping[str, Documents]) -> pa.Table:
+    """The table of DOCUMENTS."""
+    from ..train.evaluate import score
+
+    parts = []
+    for corpus, (ids, _) in run.heldout.texts().items():
+        scores = score(model, documents[corpus])
+        columns = [[corpus] * len(ids), ids, scores.text_bytes, scores.tokens, scores.bits]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, DOCUMENTS, strict=True)]
+        parts.append(pa.Table.from_arrays(arrays, schema=DOCUMENTS))
+    return pa.concat_tables(parts)
+
+
+def _write(folder: Path, documents: pa.Table, curve: pa.Table) -> list[FileInfo]:
+    """Both tables, without what depends on the machine's speed."""
+    curve = curve.select(list(CURVE_COLUMNS))
+    return [
+        write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())
+        for name, table in (("documents", documents), ("curve", curve))
+    ]
