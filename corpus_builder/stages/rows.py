@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -88,32 +88,28 @@ class _Pass:
                 for stage in self.todo
             }
             work = {stage.name: stage.open(self.context, self.shard) for stage in self.todo}
-            for frame, sidecars in self._frames(base):
+            above = [stage for stage in self.chain if stage.name not in work]
+            sidecars = _Sidecars(self.context, above, self.shard)
+            for frame in self._frames(base):
                 for stage in self.chain:
                     if stage.name in work:
                         batch = self._compute(stage, frame, work[stage.name])
                         writers[stage.name].write(batch)
                     else:
-                        batch = next(sidecars[stage.name])
-                        self._check(stage, frame, batch)
+                        batch = sidecars.next(stage, frame.rows)
                     self._apply(stage, frame, batch)
                 self.context.progress(frame.rows, 0)
+            sidecars.finish()
             for stage in self.todo:
                 drop_record(self.context.folder(stage), f"data/{self.shard}")
             files = {name: writer.close() for name, writer in writers.items()}
         self._commit(files)
 
-    def _frames(self, base: Stage) -> Iterator[tuple[Frame, dict[str, Iterator[pa.RecordBatch]]]]:
+    def _frames(self, base: Stage) -> Iterator[Frame]:
         needed = {name for stage in self.todo for name in stage.reads}
         columns = [name for name in BASE_COLUMNS if name in needed or name == "doc_id"]
-        sidecars = {
-            stage.name: read_batches(data_file(self.context.folder(stage), self.shard))
-            for stage in self.chain
-            if stage.name not in self.tallies
-        }
         for batch in read_batches(data_file(self.context.folder(base), self.shard), columns):
-            arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
-            yield Frame(arrays, len(batch)), sidecars
+            yield Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
 
     def _compute(self, stage: Stage, frame: Frame, work: Any) -> pa.RecordBatch:
         tally = self.tallies[stage.name]
@@ -128,14 +124,6 @@ class _Pass:
             tally = self.tallies[stage.name]
             tally.rows_out += frame.n_alive
             add_counts(tally.lost, lost)
-
-    def _check(self, stage: Stage, frame: Frame, batch: pa.RecordBatch) -> None:
-        if len(batch) != frame.rows:
-            raise IntegrityError(
-                f"{stage.id}, {self.shard}",
-                f"a batch has {len(batch)} rows where the base table has {frame.rows}",
-                do="delete this stage's folder and run again",
-            )
 
     def _commit(self, files: dict[str, FileInfo]) -> None:
         for stage in self.todo:
@@ -158,10 +146,40 @@ def frames_of(
     """Frames of a shard as they leave `stage`: base columns asked for, sidecars applied."""
     chain = chain_above(stage)
     wanted = sorted({*columns, "doc_id"} & set(BASE_COLUMNS))
-    sidecars = [(part, read_batches(data_file(context.folder(part), shard))) for part in chain[1:]]
+    sidecars = _Sidecars(context, chain[1:], shard)
     for batch in read_batches(data_file(context.folder(chain[0]), shard), wanted):
         frame = Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
-        for part, reader in sidecars:
+        for part in chain[1:]:
             if isinstance(part, RowStage):
-                part.apply(frame, next(reader))
+                part.apply(frame, sidecars.next(part, frame.rows))
         yield frame
+    sidecars.finish()
+
+
+class _Sidecars:
+    """Sidecars of a shard, read batch for batch with its base table; out of line is an error."""
+
+    def __init__(self, context: Context, stages: Sequence[Stage], shard: str) -> None:
+        self._shard = shard
+        self._readers = {
+            stage.id: read_batches(data_file(context.folder(stage), shard)) for stage in stages
+        }
+
+    def next(self, stage: Stage, rows: int) -> pa.RecordBatch:
+        """The stage's rows for the next `rows` rows of the base table."""
+        batch = next(self._readers[stage.id], None)
+        if batch is None or len(batch) != rows:
+            self._refuse(stage.id, "no batch" if batch is None else f"{len(batch)} rows", f"{rows}")
+        return batch
+
+    def finish(self) -> None:
+        """Refuse sidecars with more than the base table has."""
+        for name, reader in self._readers.items():
+            if next(reader, None) is not None:
+                self._refuse(name, "more batches", "none")
+
+    def _refuse(self, name: str, found: str, expected: str) -> NoReturn:
+        raise IntegrityError(
+            f"{name}, {self._shard}", f"has {found} where the base table has {expected}",
+            do="delete this stage's folder and run again",
+        )  # fmt: skip
