@@ -1,4 +1,4 @@
-"""Held-out is held out: chosen at the source, never trained on, and neither is what resembles it."""
+"""Held-out is held out: chosen at the source, never trained on, nor is what resembles it."""
 
 from __future__ import annotations
 
