@@ -16,6 +16,7 @@ from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
 from corpus_builder.trial import runs, trial
+from corpus_builder.trial.prospect import Speed
 from corpus_builder.trial.report import HEADLINE
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
@@ -289,6 +290,23 @@ def test_without_torch_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(trial, "find_spec", lambda name: None if name == "torch" else name)
     with pytest.raises(CorpusError, match=r"corpus-builder\[trial\]"):
         trial.require_packages()
+
+
+# --- a budget ------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_fitted_once_and_kept_when_the_trial_goes_on(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1,000 tokens a second 21 s are 3 seeds of 2 arms of 3,200 tokens."""
+    monkeypatch.setattr(trial._Trial, "_speed", lambda self, due: Speed(1_000, 1, 0))
+    content = recipe(documents, {"half": HALF})
+    first = tried(content, tmp_path, budget=21.0)
+    assert (first.report.prospect.seeds, first.report.settings.tokens) == (3, 3_200)
+    monkeypatch.setattr(trial._Trial, "_speed", lambda self, due: Speed(9_000, 1, 0))
+    again = tried(content, tmp_path, budget=21.0)
+    assert again.heard.prospects[0].to_train == 0
+    assert again.report.as_json() == first.report.as_json()
 
 
 # --- the command line ----------------------------------------------------------------------------
