@@ -106,6 +106,7 @@ def test_cannot_tell_says_how_many_seeds_would() -> None:
     design = head.as_design(found.terms)
     assert design.standard_error == pytest.approx(head.standard_error)
     assert power_of_difference(design, head.difference) < 0.8
+    assert design.level == pytest.approx(0.05 * head.weight)
 
 
 def test_one_corpus_is_its_own_headline_and_holds_all_of_alpha() -> None:
