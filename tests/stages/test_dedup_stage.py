@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reference import greedy, jaccard, shingles
+from dedup_reference import greedy, jaccard, shingles
 from spine import Built, Row, built, nearly, notes_recipe, prose, write_jsonl
 
 THOROUGH = {"bands": 64, "rows": 4, "threshold": 0.8}

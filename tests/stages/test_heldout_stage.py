@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from reference import jaccard, shingles
+from dedup_reference import jaccard, shingles
 from spine import Built, Row, built, nearly, notes_recipe, prose, write_jsonl
 
 from corpus_builder.stages.keys import HELDOUT_SALT, below, keyed_hash, share_threshold
