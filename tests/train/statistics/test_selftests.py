@@ -82,6 +82,13 @@ def test_a_series_in_order_by_luck_is_void_too() -> None:
     assert found.smallest_seen is None
 
 
+def test_damage_that_helps_is_never_called_worse() -> None:
+    found = graded_series_in_order(DAMAGE, series([1.0, 0.5, 1.5, 2.0], sd=0.001))
+    assert found.p_holm[0] > 0.99
+    assert found.smallest_seen == 0.2
+    assert not found.test.passed
+
+
 def test_without_any_spread_the_sign_decides() -> None:
     flat = np.repeat([[1.0], [1.0], [1.25], [1.5]], 3, axis=1)
     found = graded_series_in_order(DAMAGE, flat)
