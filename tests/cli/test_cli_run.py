@@ -1,0 +1,278 @@
+"""The command line over a small run: what each verb prints, as text and JSON, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import spine
+from spine import Built
+
+from corpus_builder import runner
+from corpus_builder.cli import main
+from corpus_builder.cli.main import VERBS
+from corpus_builder.store.atomic import run_lock
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Run a verb in this process: (exit code, standard output, standard error)."""
+    monkeypatch.setattr(runner, "LocalEngine", spine.Inline)
+
+    def run(*args: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(arg) for arg in args])
+        except SystemExit as error:
+            code = int(error.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def recipe(inputs: Path, tmp_path: Path) -> Path:
+    return spine.write_recipe(tmp_path / "recipe.yaml", spine.recipe(inputs))
+
+
+@pytest.fixture
+def out(small: Built, tmp_path: Path) -> Path:
+    """A copy of the standard run's folder."""
+    shutil.copytree(small.out, tmp_path / "out", symlinks=True)
+    return tmp_path / "out"
+
+
+# --- start -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["-h"], [], ["--version"], ["run", "--help"], ["nonsense"]]
+)
+def test_help_comes_before_anything_heavy_is_imported(args: list[str]) -> None:
+    heavy = (
+        "numpy",
+        "pyarrow",
+        "pydantic",
+        "rich",
+        "yaml",
+        "datatrove",
+        "tokenizers",
+        "numba",
+        "torch",
+    )
+    script = (
+        "import sys\nfrom corpus_builder.cli import main\n"
+        f"try:\n    main({args!r})\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=spine.environment(), capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+    if args in (["--help"], ["-h"], []):
+        assert all(name in done.stdout + done.stderr for name in VERBS)
+
+
+def test_both_ways_to_start_the_program_work() -> None:
+    script = Path(sys.executable).with_name("corpus")
+    ways = [[sys.executable, "-m", "corpus_builder", "--version"]]
+    ways += [[str(script), "--version"]] if script.exists() else []
+    said = {
+        subprocess.run(way, env=spine.environment(), capture_output=True, text=True).stdout
+        for way in ways
+    }
+    assert len(said) == 1 and said.pop().startswith("corpus, version ")
+
+
+def test_an_unknown_verb_is_told_the_nearest(say: Say) -> None:
+    code, _, err = say("funel")
+    assert code == 2 and "did you mean 'funnel'" in err
+
+
+# --- check, plan, run --------------------------------------------------------------------------
+
+
+def test_check_touches_no_data(say: Say, recipe: Path, tmp_path: Path) -> None:
+    code, text, _ = say("check", recipe)
+    assert code == 0 and "3 corpora" in text
+    code, text, _ = say("check", recipe, "--json", "--set", "mix.weights.web=0.4")
+    assert json.loads(text)["mix"]["weights"]["web"] == 0.4
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.yaml"}
+
+
+def test_plan_tells_before_what_run_does(say: Say, recipe: Path, out: Path, small: Built) -> None:
+    options = ("--out", out, "--set", "corpora.notes.filter.gopher.n_words.min=150")
+    code, text, _ = say("plan", recipe, *options, "--json", "--memory", "2G")
+    before = {row["stage"]: (row["done"], row["units"]) for row in json.loads(text)["stages"]}
+    assert code == 0 and json.loads(text)["forecast"]["documents"] == 347
+    code, text, _ = say("run", recipe, *options, "--json")
+    report = json.loads(text)
+    assert code == 0
+    for name, (done, units) in before.items():
+        assert (report["units_done"].get(name, 0) == 0) == (done == units), name
+    kept = {name for name, (done, units) in before.items() if done == units}
+    assert kept >= {"notes.read", "notes.filter.signals", "web.extract", "web.dedup"}
+    code, text, _ = say("plan", recipe, *options)
+    assert (
+        code == 0 and "nothing to do" in text and "to do" not in text.replace("nothing to do", "")
+    )
+
+
+def test_run_reports_in_json_what_it_did(say: Say, recipe: Path, out: Path, small: Built) -> None:
+    code, text, err = say("run", recipe, "--out", out, "--json")
+    report = json.loads(text)
+    assert (code, err) == (0, "")
+    assert report["units_done"] == {}
+    assert report["units_reused"]["notes.read"] == len(small.plan.splits["notes"])
+    assert report["funnel"]["corpora"]["notes"][0]["records_in"] == 220
+
+
+def test_run_prints_the_funnel_and_where_products_are(say: Say, recipe: Path, out: Path) -> None:
+    code, text, err = say("run", recipe, "--out", out)
+    assert code == 0
+    for expected in ("0 units done", "documents", "mix", "corpus funnel"):
+        assert expected in text
+    assert "✓ notes.read-" in err
+    assert say("run", recipe, "--out", out, "--quiet") == (0, "", "")
+
+
+def test_until_stops_early_and_its_typos_are_told(say: Say, recipe: Path, tmp_path: Path) -> None:
+    code, text, _ = say("run", recipe, "--out", tmp_path / "o", "--until", "code.filter", "--json")
+    assert code == 0 and set(json.loads(text)["units_done"]) == {
+        "code.read", "code.filter.signals", "code.filter",
+    }  # fmt: skip
+    code, _, err = say("run", recipe, "--out", tmp_path / "o", "--until", "code.filtre")
+    assert code == 2 and "did you mean 'code.filter'" in err
+
+
+# --- exit codes --------------------------------------------------------------------------------
+
+
+def test_exit_codes_are_those_of_the_errors(
+    say: Say, recipe: Path, out: Path, inputs: Path, tmp_path: Path
+) -> None:
+    def code(*args: object) -> int:
+        return say(*args)[0]
+
+    assert code("check", "nonexistent") == 2
+    assert code("run", recipe, "--set", "mix.tokenz=1") == 2
+    missing = spine.recipe(inputs)
+    missing["corpora"]["notes"]["source"]["jsonl"] = str(tmp_path / "nothing-*.jsonl")
+    path = spine.write_recipe(tmp_path / "missing.yaml", missing)
+    assert code("run", path, "--out", tmp_path / "o") == 3
+    assert code("funnel", recipe, "--out", tmp_path / "o") == 4
+    assert code("run", recipe, "--out", out, "--set", "mix.tokens=9000000") == 4
+    with run_lock(out):
+        assert code("run", recipe, "--out", out) == 7
+        assert code("gc", "--out", out, "--yes") in (0, 7)
+
+
+def test_a_corpus_too_short_tells_the_shortfall_and_writes_no_mix(
+    say: Say, recipe: Path, out: Path
+) -> None:
+    before = {path.name for path in (out / "stages").iterdir()}
+    code, _, err = say("run", recipe, "--out", out, "--set", "mix.tokens=9000000")
+    assert code == 4 and "error: " in err and "tokens fits" in err
+    assert {path.name for path in (out / "stages").iterdir()} == before
+    code, text, _ = say("status", recipe, "--out", out, "--set", "mix.tokens=9000000", "--json")
+    assert code == 0 and not json.loads(text)["stages"][-1]["sealed"]
+
+
+# --- look --------------------------------------------------------------------------------------
+
+
+def test_status_counts_units_and_seals(say: Say, recipe: Path, out: Path, small: Built) -> None:
+    code, text, _ = say("status", recipe, "--out", out, "--json")
+    rows = json.loads(text)["stages"]
+    assert code == 0 and all(row["sealed"] and row["done"] == row["units"] for row in rows)
+    shutil.rmtree(out / "stages" / small.plan.stages["notes.dedup"].id)
+    rows = json.loads(say("status", recipe, "--out", out, "--json")[1])["stages"]
+    assert {row["stage"] for row in rows if not row["sealed"]} == {"notes.dedup"}
+    below = {row["stage"]: row["done"] for row in rows}
+    assert below["notes.filter"] == len(small.plan.splits["notes"])
+    assert below["notes.dedup"] == below["notes.guard"] == below["mix"] == 0
+    assert f"of {len(rows)} stages sealed" in say("status", recipe, "--out", out)[1]
+
+
+def test_funnel_shows_rules_when_asked(say: Say, recipe: Path, out: Path) -> None:
+    code, text, _ = say("funnel", recipe, "--out", out)
+    assert code == 0 and "dropped first" not in text and "n_words 2" in text
+    assert "dropped first" in say("funnel", recipe, "--out", out, "--rules")[1]
+    content = json.loads(say("funnel", recipe, "--out", out, "--json")[1])
+    assert set(content["corpora"]) == {"web", "notes", "code"}
+
+
+def test_peek_by_cause_url_and_id(say: Say, recipe: Path, out: Path, small: Built) -> None:
+    def seen(*args: object) -> list[dict[str, Any]]:
+        code, text, err = say("peek", recipe, "--out", out, "--json", *args)
+        assert code == 0, err
+        return list(json.loads(text))
+
+    assert [item["fate"] for item in seen("--dropped-by", "n_words")] == ["gopher.n_words"] * 2
+    assert seen("--dropped-by", "near", "-n", 1)[0]["detail"].startswith("Jaccard 0.")
+    assert seen("--doc", "https://site.example/gone")[0]["fate"] == "http_status"
+    row = small.rows("code.documents")[0]
+    assert seen("--doc", row["doc_id"].hex())[0]["fate"] == "kept"
+    assert {item["corpus"] for item in seen("--corpus", "code", "-n", 5)} == {"code"}
+    assert len(seen()) == 3
+    assert "nothing found" in say("peek", recipe, "--out", out, "--doc", "https://no.where")[1]
+    code, _, err = say("peek", recipe, "--out", out, "--dropped-by", "n_wrds")
+    assert code == 2 and "did you mean" in err
+    code, _, err = say("peek", recipe, "--out", out, "--corpus", "nots")
+    assert code == 2 and "'notes'" in err
+
+
+def test_peek_prints_a_beginning_or_the_whole(
+    say: Say, recipe: Path, out: Path, small: Built
+) -> None:
+    row = max(small.rows("notes.documents"), key=lambda row: len(row["text"]))
+    assert len(row["text"]) > 600
+    options = ("peek", recipe, "--out", out, "--doc", row["doc_id"].hex())
+    short, full = say(*options)[1], say(*options, "--full")[1]
+    assert short.strip().endswith("…") and len(full) > len(short)
+    assert row["text"].split()[-1] in full.split()
+
+
+def test_verify_exits_with_5_and_names_the_file(
+    say: Say, recipe: Path, out: Path, small: Built
+) -> None:
+    code, text, _ = say("verify", recipe, "--out", out)
+    assert code == 0 and text.startswith("all is well")
+    manifest = small.manifests["notes.encode"]
+    name = manifest.units[0].files[0].path
+    path = out / "stages" / manifest.stage / name
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 16
+    path.write_bytes(content)
+    code, _, err = say("verify", recipe, "--out", out)
+    assert code == 5 and f"{manifest.stage}/{name}" in err
+    code, text, _ = say("verify", recipe, "--out", out, "--json")
+    assert code == 5 and json.loads(text)["findings"][0]["where"] == f"{manifest.stage}/{name}"
+
+
+def test_gc_says_what_before_it_removes(say: Say, recipe: Path, out: Path) -> None:
+    assert "nothing to remove" in say("gc", "--out", out)[1]
+    say("run", recipe, "--out", out, "--set", "mix.seed=1", "--quiet")
+    assert len(list((out / "stages").glob("mix-*"))) == 2
+    code, text, _ = say("gc", "--out", out, "--yes")
+    assert code == 0 and "mix-" in text and "freed" in text
+    assert len(list((out / "stages").glob("mix-*"))) == 1
+
+
+def test_gc_asks_first(out: Path, recipe: Path, say: Say) -> None:
+    say("run", recipe, "--out", out, "--set", "mix.seed=1", "--quiet")
+    done = subprocess.run(
+        spine.command("gc", "--out", out), env=spine.environment(), input="n\n", text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 130 and "remove these" in done.stdout
+    assert len(list((out / "stages").glob("mix-*"))) == 2
