@@ -43,7 +43,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether all have ended."""
-    return all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in processes)
+    return all(_ended(process) for process in processes)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
@@ -51,7 +51,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     processes = family(process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    wait_for(lambda: all(_ended(p) for p in processes))
+    wait_for(lambda: gone(processes))
 
 
 def _ended(process: psutil.Process) -> bool:
