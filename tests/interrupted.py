@@ -17,10 +17,14 @@ WAIT = 300.0
 
 
 def start(recipe: Path, out: Path, *options: object) -> subprocess.Popen[str]:
-    """`corpus run` in a process group of its own."""
+    """`corpus run` in a process group of its own, heeding SIGINT whatever this process does.
+
+    A shell starts background jobs with SIGINT ignored, and Python then keeps ignoring it.
+    """
     return subprocess.Popen(
         spine.command("run", recipe, "--out", out, "--quiet", *options),
         env=spine.environment(), start_new_session=True, text=True, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
