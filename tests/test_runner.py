@@ -12,6 +12,7 @@ import pytest
 from spine import Built, built, notes, notes_recipe, planned, recipe, tree, write_jsonl
 
 from corpus_builder import runner
+from corpus_builder.minhash.banding import table_bytes
 from corpus_builder.runner import collect_garbage, unreferenced
 from corpus_builder.store.atomic import run_lock
 from corpus_builder.store.errors import EngineError, LockedError, RecipeError
@@ -68,8 +69,9 @@ def test_the_report_of_a_first_run_counts_every_unit(small: Built) -> None:
 
 
 def test_memory_does_not_show_in_any_byte(small: Built, inputs: Path, tmp_path: Path) -> None:
-    """With 1 MiB the grouping works in many parts; orders and files stay the same."""
-    little = built(recipe(inputs), tmp_path / "little", memory=1 << 20)
+    """With 2 KiB the grouping works in many parts; orders and files stay the same."""
+    assert table_bytes(300) > 2 * 2048
+    little = built(recipe(inputs), tmp_path / "little", memory=2048)
     assert tree(little.out / "stages") == tree(small.out / "stages")
 
 
@@ -183,10 +185,11 @@ def test_a_stage_folder_deleted_is_rebuilt_to_the_same_bytes(copied: Path, input
     assert tree(copied / "stages") == before
 
 
+@pytest.mark.parametrize("place", ["read", "rows"])
 def test_a_redo_that_dies_half_way_is_never_taken_for_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """A changed file is read, its tables replaced, the run dies, and the file is put back."""
+    """A changed file is read, tables are replaced, the run dies, and the file is put back."""
     content = two_files(tmp_path)
     first = built(content, tmp_path / "out")
     expected, path = tree(tmp_path / "out" / "stages"), tmp_path / "in" / "b.jsonl"
@@ -195,14 +198,14 @@ def test_a_redo_that_dies_half_way_is_never_taken_for_done(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    in_place(path, "more-5", "more-6")
-    for place in ("read.write_record", "rows.write_record"):
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(f"corpus_builder.stages.{place}", die)
-            built(content, tmp_path / "out")
+    in_place(path, " ends in alpha", "_ends_in_alpha")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(f"corpus_builder.stages.{place}.write_record", die)
+        built(content, tmp_path / "out")
+    assert tree(tmp_path / "out" / "stages") != expected, "tables were replaced"
     path.write_bytes(old)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert first.plan.progress()["notes.read"][0] < len(first.plan.splits["notes"])
+    assert first.plan.progress()["notes.filter"][0] < len(first.plan.splits["notes"])
     built(content, tmp_path / "out")
     assert tree(tmp_path / "out" / "stages") == expected
 
@@ -296,7 +299,7 @@ def test_a_plan_looked_at_before_its_run_knows_no_less(tmp_path: Path) -> None:
     in_place(tmp_path / "in" / "b.jsonl", "more-5", "more-6")
     plan = planned(content, tmp_path / "out")
     plan.progress()
-    for stage in ("heldout", "notes.dedup.groups"):
+    for stage in ("notes.dedup.bands", "notes.dedup.groups", "heldout"):
         plan.context.stage_digest(plan.stages[stage])
     run = built(plan, tmp_path / "out")
     assert set(run.manifests) == set(plan.stages)

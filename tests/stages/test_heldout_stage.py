@@ -10,7 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dedup_reference import jaccard, shingles
-from spine import Built, Row, built, nearly, notes_recipe, prose, write_jsonl
+from spine import (
+    Built,
+    Row,
+    built,
+    html,
+    nearly,
+    notes_recipe,
+    prose,
+    response,
+    write_jsonl,
+    write_warc,
+)
 
 from corpus_builder.stages.keys import HELDOUT_SALT, below, keyed_hash, share_threshold
 
@@ -73,6 +84,24 @@ def test_the_share_counts_records_of_the_source(tmp_path: Path) -> None:
     run = run_over(tmp_path)
     assert reserved(run) == chosen(run, Fraction(1, 5))
     assert 50 < len(reserved(run)) < 110, "about a fifth of 400"
+
+
+def test_pages_that_cannot_be_extracted_are_records_of_the_source_too(tmp_path: Path) -> None:
+    """Else another extractor would hold out other pages."""
+    pages = [
+        response(f"https://site.example/{n}", html(prose(n) if n % 2 else "")) for n in range(60)
+    ]
+    write_warc(tmp_path / "x.warc.gz", pages)
+    content = notes_recipe("", {"extract": {"tool": "resiliparse"}})
+    content["corpora"]["notes"]["source"] = {"warc": str(tmp_path / "x.warc.gz")}
+    content["heldout"] = {"share": "90%", "max_documents": 20}
+    run = built(content, tmp_path / "out")
+    assert run.lost("notes.extract") == {"no_text": 30}
+    base, guard = run.rows("notes.extract"), run.rows("notes.guard")
+    keys = keyed_hash(pa.array([row["doc_id"] for row in base], pa.binary(16)), HELDOUT_SALT)
+    expected = below(keys, share_threshold(Fraction(9, 10), 20, 60)).tolist()
+    assert [row["dropped_by"] == "heldout.reserved" for row in guard] == expected
+    assert 3 < sum(expected) < 18, "a third of them, not two"
 
 
 def test_who_is_held_out_does_not_depend_on_filters(tmp_path: Path) -> None:
