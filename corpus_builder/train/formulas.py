@@ -15,21 +15,19 @@ EPSILON = 1e-8  # below any embedding's mean square: (2.5 / d)^2 at the start
 
 def rms_norm(x: Tensor) -> Tensor:
     """x / sqrt(mean(x^2) + 1e-8) over the last axis, without a gain (Zhang and Sennrich, 2019)."""
-    wide = x.float()
-    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + EPSILON)).to(x.dtype)
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON)
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotary embedding (2104.09864): pairs (x_2i, x_2i+1) of a head turned as complex numbers.
+    """Rotary embedding (2104.09864): dimensions i and i + D / 2 of a head turned as a pair.
 
     Args:
         x: `[B, T, H, D]`.
-        turns: `[T', D / 2, 2]`, cosine and sine of each position's angles, T' >= T.
+        turns: `[T, 2, D / 2]`, cosine and sine of each position's angles.
     """
-    cos, sin = turns[: x.shape[1], None].unbind(-1)
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    pairs = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1)
-    return pairs.flatten(-2).to(x.dtype)
+    cos, sin = turns[:, None].unbind(-2)
+    one, other = x.chunk(2, -1)
+    return torch.cat((one * cos - other * sin, one * sin + other * cos), -1)
 
 
 def attention_inputs(
@@ -37,22 +35,29 @@ def attention_inputs(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values `[B, H, T, D]` of a pre-norm attention layer.
 
-    Queries and keys are RMS-normalised a head (qk-norm, 2302.05442) and rotated.
+    Queries and keys are RMS-normalised a head (qk-norm, 2302.05442) and rotated, in fp32, and
+    returned in the type of the weights.
 
     Args:
-        x: residual stream `[B, T, d]`.
+        x: residual stream `float32[B, T, d]`.
         weight: `[3 d, d]`: rows of queries, keys, values.
+        turns: as in `rotate`, for T positions or more.
     """
     batch, length, width = x.shape
-    qkv = F.linear(rms_norm(x), weight).view(batch, length, 3 * heads, width // heads)
-    q, k, v = qkv.split(heads, 2)
-    q, k = rotate(rms_norm(q), turns), rotate(rms_norm(k), turns)
+    qkv = F.linear(rms_norm(x).to(weight.dtype), weight)
+    q, k, v = qkv.view(batch, length, 3 * heads, width // heads).split(heads, 2)
+    q, k = (rotate(rms_norm(part.float()), turns[:length]).to(v.dtype) for part in (q, k))
     return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+
+def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """x + rows weight^T: the residual stream stays fp32, the product is in the weights' type."""
+    return x + F.linear(rows.to(weight.dtype), weight).view_as(x)
 
 
 def add_mlp(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
     """x + relu(norm(x) up^T)^2 down^T, `[B, T, d]` (squared ReLU: Primer, 2109.08668)."""
-    return x + F.linear(F.relu(F.linear(rms_norm(x), up)).square(), down)
+    return add_linear(x, F.relu(F.linear(rms_norm(x).to(up.dtype), up)).square(), down)
 
 
 def token_losses(hidden: Tensor, head: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,47 +1,59 @@
-"""The pieces of `formulas` with hand-written gradients: fewer passes over memory in eager mode.
+"""The pieces of `formulas` with hand-written gradients, for eager mode on a CPU.
 
 Invariant: the values and gradients of `formulas`, up to rounding. Nothing here modifies its
-arguments; what is written in place was made here.
+arguments; what is written in place was made here. Norms and turns are the compiled `passes`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 
-from .formulas import EPSILON
+from . import passes
 
-# Rows of logits held at once. 128 to 512 are within 5 % of each other at vocabularies of 4096 and
-# 8192, and 1.4-1.6x faster than all rows at once; products in bf16 want more rows a product.
-LOSS_ROWS = {torch.float32: 256, torch.bfloat16: 1024}
-
-
-def _scale(x: Tensor) -> Tensor:
-    """1 / sqrt(mean(x^2) + epsilon) over the last axis, kept as an axis of 1."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    return norm.square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_().to(x.dtype)
+# Rows of logits held at once. 128 to 512 are 1.3 to 1.6x faster than plain autograd on all rows
+# and within noise of each other; products in bf16 want more rows.
+LOSS_ROWS = {torch.float32: 512, torch.bfloat16: 1024}
 
 
-def _project(grad: Tensor, y: Tensor) -> Tensor:
-    """grad - y mean(grad * y): the gradient of a norm, but for its scale."""
-    return torch.addcmul(grad, y, (grad * y).sum(-1, keepdim=True).div_(-y.shape[-1]))
+def _array(x: Tensor, *shape: int) -> NDArray[np.float32]:
+    """The memory of a contiguous fp32 tensor (a copy of another) in the shape given."""
+    array: NDArray[np.float32] = x.detach().float().contiguous().numpy().reshape(shape)
+    return array
+
+
+def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x as normalised rows `float32[N, d]`, and the scale of each row."""
+    width = x.shape[-1]
+    y, scale = torch.empty(x.numel() // width, width), torch.empty(x.numel() // width)
+    passes.normalise(_array(x, -1, width), y.numpy(), scale.numpy())
+    return y, scale
+
+
+def _past_norm(grad: Tensor, y: Tensor, scale: Tensor, beside: Tensor | None = None) -> Tensor:
+    """Gradient `[N, d]` through a norm, plus that of a path `beside` it."""
+    width = y.shape[1]
+    out = torch.empty_like(y)
+    other = np.zeros_like(y.numpy()) if beside is None else _array(beside, -1, width)
+    passes.normalise_grad(_array(grad, -1, width), y.numpy(), scale.numpy(), other, out.numpy())
+    return out
 
 
 class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = _scale(x)
-        y = x * scale
+        y, scale = _normalised(x)
         ctx.save_for_backward(y, scale)
-        return y
+        return y.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        y, scale = ctx.saved_tensors
-        return _project(grad, y).mul_(scale)
+        return _past_norm(grad, *ctx.saved_tensors).view_as(grad)
 
 
 class _AttentionInputs(Function):
@@ -50,63 +62,58 @@ class _AttentionInputs(Function):
         ctx: Any, x: Tensor, weight: Tensor, turns: Tensor, heads: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
-        scale = _scale(x)
-        y = x * scale
-        qkv = (y.view(-1, width) @ weight.t()).view(batch, length, 3, width)
-        circle = torch.view_as_complex(turns[:length].repeat(1, heads, 1))[:, None]
-        pairs = torch.view_as_complex(qkv[:, :, :2].float().unflatten(-1, (-1, 2)))
-        both = torch.view_as_real(pairs * circle).view(batch, length, 2, heads, -1)
-        head_scale = _scale(both)  # of the turned heads: turning keeps the norm
-        both.mul_(head_scale)
-        ctx.save_for_backward(y, scale, weight, both, head_scale, circle)
-        q, k = both.transpose(1, 3).unbind(2)
-        return q, k, qkv[:, :, 2].float().unflatten(-1, (heads, -1)).transpose(1, 2)
+        y, scale = _normalised(x)
+        qkv = (y.to(weight.dtype) @ weight.t()).float().view(-1, 3, width)
+        both = torch.empty(len(qkv), 2, heads, width // heads)
+        head_scale = torch.empty(len(qkv), 2, heads)
+        turns = turns[:length]
+        passes.turn(qkv.numpy(), turns.numpy(), heads, both.numpy(), head_scale.numpy())
+        ctx.save_for_backward(y, scale, weight, both, head_scale, turns)
+        shape = (batch, length, heads, -1)
+        q, k, v = (p.reshape(shape).transpose(1, 2) for p in (both[:, 0], both[:, 1], qkv[:, 2]))
+        return q, k, v
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        y, scale, weight, both, head_scale, circle = ctx.saved_tensors
-        batch, length, width = y.shape
-        back = circle[:, 0].conj_physical()
-        joint = torch.empty(batch, length, 3, width, device=y.device)
+        y, scale, weight, both, head_scale, turns = ctx.saved_tensors
+        heads, each = both.shape[2:]
+        joint = torch.empty(len(y), 3, y.shape[1])
+        numbers = (both.numpy(), head_scale.numpy(), turns.numpy(), joint.numpy())
         for part in range(2):
-            grad = _project(grads[part].transpose(1, 2), both[:, :, part])
-            grad = (grad * head_scale[:, :, part]).view(batch, length, -1, 2)
-            into = torch.view_as_complex(joint[:, :, part].unflatten(-1, (-1, 2)))
-            torch.mul(torch.view_as_complex(grad), back, out=into)
-        joint[:, :, 2] = grads[2].transpose(1, 2).flatten(2)
-        rows = joint.view(-1, 3 * width).to(y.dtype)
-        y_grad = (rows @ weight).view_as(y)
-        return _project(y_grad, y).mul_(scale), rows.t() @ y.view(-1, width), None, None
+            passes.turn_grad(_array(grads[part].transpose(1, 2), -1, heads, each), part, *numbers)
+        joint[:, 2] = grads[2].transpose(1, 2).reshape(y.shape)
+        rows = joint.view(len(y), -1).to(weight.dtype)
+        x_grad = _past_norm(rows @ weight, y, scale)
+        batch, length = grads[0].shape[0], grads[0].shape[2]
+        return x_grad.view(batch, length, -1), rows.t() @ y.to(weight.dtype), None, None
 
 
 class _AddMLP(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
-        scale = _scale(x)
-        y = x * scale
-        width = x.shape[-1]
-        hidden = (y.view(-1, width) @ up.t()).relu_()
+        y, scale = _normalised(x)
+        hidden = (y.to(up.dtype) @ up.t()).relu_()
         ctx.save_for_backward(y, scale, up, down, hidden)
-        return torch.addmm(x.view(-1, width), hidden * hidden, down.t()).view_as(x)
+        return add_linear(x, hidden * hidden, down)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         y, scale, up, down, hidden = ctx.saved_tensors
-        width = y.shape[-1]
-        rows = grad.reshape(-1, width)
+        rows = grad.reshape(y.shape).to(up.dtype)
         down_grad = rows.t() @ (hidden * hidden)
         half = (rows @ down).mul_(hidden)  # half of the gradient of `hidden`
-        up_grad = torch.addmm(up, half.t(), y.view(-1, width), beta=0, alpha=2)
-        y_grad = torch.addmm(rows, half, up, beta=0, alpha=2).view_as(y)
-        return torch.addcmul(grad, _project(y_grad, y), scale), up_grad, down_grad
+        up_grad = torch.addmm(up, half.t(), y.to(up.dtype), beta=0, alpha=2)
+        y_grad = torch.addmm(rows, half, up, beta=0, alpha=2)
+        x_grad = _past_norm(y_grad, y, scale, beside=grad).view_as(grad)
+        return x_grad, up_grad, down_grad
 
 
-def _log_partition(logits: Tensor, chances: Tensor, target: Tensor) -> Tensor:
+def _log_partition(logits: Tensor, chances: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
     """logsumexp of each row `[N, 1]`, from the chance of one column unless that is near zero."""
-    chosen = chances.gather(1, target)
-    if bool((chosen < 1e-30).any()):
+    chance = chances.gather(1, target)
+    if float(chance.min()) < 1e-30:
         return torch.logsumexp(logits.float(), -1, keepdim=True)
-    return logits.gather(1, target) - chosen.log_()
+    return chosen - chance.log_()
 
 
 class _LossSums(Function):
@@ -117,27 +124,27 @@ class _LossSums(Function):
         ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, z_weight: float
     ) -> tuple[Tensor, Tensor]:
         hidden_grad, head_grad = torch.empty_like(hidden), torch.zeros_like(head)
-        sums = torch.zeros(2, device=hidden.device)
+        partitions, chosen = [], []
         rows = LOSS_ROWS[hidden.dtype]
         for part, target, grad in zip(
             hidden.split(rows), targets[:, None].split(rows), hidden_grad.split(rows), strict=True
         ):
             logits = part @ head.t()
             chances = torch.softmax(logits, -1, dtype=torch.float32)
-            partition = _log_partition(logits, chances, target)
-            entropy = (partition - logits.gather(1, target)).sum()
-            sums += torch.stack((entropy, partition.square().sum()))
+            chosen.append(logits.gather(1, target).float())
+            partitions.append(_log_partition(logits, chances, chosen[-1], target))
             # d loss / d logits = steep * chances - onehot, `steep` of z-loss; a factor of a row
             # goes to the thin side of each product.
-            steep = partition.mul(2 * z_weight).add_(1)
+            steep = partitions[-1].mul(2 * z_weight).add_(1)
             chances.scatter_add_(1, target, steep.reciprocal().neg_())
             slope, steep = chances.to(hidden.dtype), steep.to(hidden.dtype)
             torch.mm(slope, head, out=grad).mul_(steep)
             head_grad.addmm_(slope.t(), part * steep)
         ctx.save_for_backward(hidden_grad, head_grad)
-        loss, total = sums[0] + z_weight * sums[1], sums[0].clone()
-        ctx.mark_non_differentiable(total)
-        return loss, total
+        partition = torch.cat(partitions)
+        entropy = (partition - torch.cat(chosen)).sum()
+        ctx.mark_non_differentiable(entropy)
+        return entropy + z_weight * partition.square().sum(), entropy
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -157,6 +164,14 @@ def attention_inputs(
     """As `formulas.attention_inputs`, in fp32 always: CPU attention is 2x slower in bf16."""
     q, k, v = _AttentionInputs.apply(x, weight, turns, heads)
     return q, k, v
+
+
+def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """As `formulas.add_linear`; in fp32 the sum is part of the product."""
+    rows, flat = rows.reshape(-1, weight.shape[1]).to(weight.dtype), x.view(-1, x.shape[-1])
+    if weight.dtype == x.dtype:
+        return torch.addmm(flat, rows, weight.t()).view_as(x)
+    return (rows @ weight.t()).view_as(x) + x
 
 
 def add_mlp(x: Tensor, up: Tensor, down: Tensor) -> Tensor:

@@ -51,19 +51,17 @@ class Block(nn.Module):
         self.up = nn.Parameter(torch.empty(shape.hidden, shape.width))
         self.down = nn.Parameter(torch.zeros(shape.width, shape.hidden))
 
-    def forward(self, x: Tensor, turns: Tensor, pieces: ModuleType) -> Tensor:
-        """Residual stream `[B, T, d]`, in and out; weights are cast to its type."""
-        width = x.shape[-1]
-        q, k, v = pieces.attention_inputs(x, self.qkv.to(x.dtype), turns, self.heads)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
-        rows = mixed.reshape(-1, width).to(x.dtype)
-        x = torch.addmm(x.view(-1, width), rows, self.out.to(x.dtype).t()).view_as(x)
-        y: Tensor = pieces.add_mlp(x, self.up.to(x.dtype), self.down.to(x.dtype))
+    def forward(self, x: Tensor, turns: Tensor, pieces: ModuleType, dtype: torch.dtype) -> Tensor:
+        """Residual stream `float32[B, T, d]`, in and out; products in `dtype`."""
+        q, k, v = pieces.attention_inputs(x, self.qkv.to(dtype), turns, self.heads)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = pieces.add_linear(x, mixed.transpose(1, 2).flatten(2), self.out.to(dtype))
+        y: Tensor = pieces.add_mlp(x, self.up.to(dtype), self.down.to(dtype))
         return y
 
 
 class Decoder(nn.Module):
-    """The model. `dtype` arguments choose the type of activations and products, not of weights.
+    """The model. `dtype` arguments choose the type of matrix products; weights stay fp32.
 
     Args:
         config: its shape.
@@ -79,8 +77,8 @@ class Decoder(nn.Module):
         shape = config.shape
         self.embedding = nn.Parameter(torch.empty(config.vocab, shape.width))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        angles = _angles(config.sequence_length, shape.head_width)
-        self.register_buffer("turns", torch.stack((angles.cos(), angles.sin()), -1).float(), False)
+        turns = rotary_turns(config.sequence_length, shape.head_width)
+        self.register_buffer("turns", turns, persistent=False)
         self._initialise(torch.Generator().manual_seed(seed))
 
     def _initialise(self, generator: torch.Generator) -> None:
@@ -97,11 +95,11 @@ class Decoder(nn.Module):
                     weight.normal_(0, width**-0.5, generator=generator)
 
     def hidden(self, tokens: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Normalised last hidden states `[B, T, d]` of `int64[B, T]`, T at most the longest."""
+        """Normalised last hidden states `float32[B, T, d]` of `int64[B, T]`."""
         pieces = self.pieces
-        x = pieces.rms_norm(F.embedding(tokens, self.embedding).to(dtype))
+        x = pieces.rms_norm(F.embedding(tokens, self.embedding))
         for block in self.blocks:
-            x = block(x, self.turns, pieces)
+            x = block(x, self.turns, pieces, dtype)
         y: Tensor = pieces.rms_norm(x)
         return y
 
@@ -116,7 +114,7 @@ class Decoder(nn.Module):
 
         Each of `int64[B, T]` but the first of a sequence is predicted: B * (T - 1) terms.
         """
-        hidden = self.hidden(tokens[:, :-1], dtype).flatten(0, 1)
+        hidden = self.hidden(tokens[:, :-1], dtype).flatten(0, 1).to(dtype)
         loss, entropy = self.pieces.loss_sums(
             hidden, self.embedding.to(dtype), tokens[:, 1:].reshape(-1), Z_WEIGHT
         )
@@ -135,7 +133,8 @@ class Decoder(nn.Module):
         return torch.cat(losses).view(len(tokens), -1)
 
 
-def _angles(length: int, head_width: int) -> Tensor:
-    """`float64[T, D / 2]`, position times ROTARY_BASE^(-2 i / D)."""
+def rotary_turns(length: int, head_width: int) -> Tensor:
+    """`float32[T, 2, D / 2]`: cosine and sine of position times ROTARY_BASE^(-2 i / D)."""
     powers = torch.arange(0, head_width, 2, dtype=torch.float64) / head_width
-    return torch.outer(torch.arange(length, dtype=torch.float64), ROTARY_BASE**-powers)
+    angles = torch.outer(torch.arange(length, dtype=torch.float64), ROTARY_BASE**-powers)
+    return torch.stack((angles.cos(), angles.sin()), 1).float()
