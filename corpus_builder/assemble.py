@@ -23,6 +23,7 @@ from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
 from .recipe_stages import Stage as Entry
 from .signals import FAMILIES, family_of
+from .sources.texts import TextFile
 from .stages.base import Stage, topological
 from .stages.dedup import BandsStage, DedupConfig, DedupStage
 from .stages.documents import DocumentsStage
@@ -49,11 +50,13 @@ class Inputs:
         kinds: the reader of every corpus (a sample has one of its own).
         shards: names of every corpus' shards.
         models: language model of every corpus with a `language` stage: (path, content hash).
+        texts: files of every set of texts that the recipe holds out beside its corpora.
     """
 
     kinds: Mapping[str, str]
     shards: Mapping[str, tuple[str, ...]]
     models: Mapping[str, tuple[Path, str]]
+    texts: Mapping[str, tuple[TextFile, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,11 @@ def assemble(recipe: Recipe, inputs: Inputs, lent: Lent | None = None) -> dict[s
         held = (
             lent.heldout
             if lent
-            else HeldoutStage("heldout", above=above, heldout=heldout, shards=_all(inputs, chains))
-        )
+            else HeldoutStage(
+                "heldout", above=above, heldout=heldout, texts=inputs.texts,
+                shards=_all(inputs, chains),
+            )
+        )  # fmt: skip
         stages[held.name] = held
         for corpus, chain in chains.items():
             chain.add(GuardStage(f"{corpus}.guard", corpus=corpus, above=chain.last, heldout=held))

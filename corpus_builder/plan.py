@@ -1,7 +1,8 @@
 """A plan: a recipe made concrete - frozen splits, stages, fingerprints, what is already done.
 
-Invariant: making one reads listings only, no data; two plans of the same recipe over the same
-files have the same stages and shards, whatever the machine, workers or memory.
+Invariant: making one reads listings only, no data (model files and held-out texts are hashed); two
+plans of the same recipe over the same files have the same stages and shards, whatever the machine,
+workers or memory.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .recipe import Recipe, check_files
 from .recipe_models import Language, Source
 from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name
 from .sources.records import InputFile, Split
+from .sources.texts import list_texts
 from .stages.base import Context, RowStage, Stage
 from .stages.read import BaseStage
 from .stages.rows import is_current
@@ -110,7 +112,9 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
-    stages = assemble(recipe, Inputs(kinds, shards, _models(recipe)), lent)
+    patterns = recipe.heldout.texts if recipe.heldout else {}
+    texts = {name: list_texts(names) for name, names in patterns.items()}
+    stages = assemble(recipe, Inputs(kinds, shards, _models(recipe), texts), lent)
     return Plan(recipe, out, splits, stages, lent.names if lent else frozenset())
 
 

@@ -348,6 +348,12 @@ class _Builder:
             where = recipe.tree.locate(["dedup", "corpora", index])
             self._check_corpus(name, names, where, "dedup")
 
+        for name in recipe.heldout.texts if recipe.heldout else ():
+            if name in names:
+                where = recipe.tree.locate(["heldout", "texts", name])
+                what = f"heldout.texts: {name!r} is a corpus"
+                self._problems.add(where, what, do="give the texts another name")
+
     def _check_corpus(self, name: str, names: Sequence[str], where: str, key: str) -> None:
         if name not in names:
             allowed = did_you_mean(name, names)

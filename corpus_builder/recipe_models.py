@@ -273,12 +273,15 @@ class Heldout(Model):
         share: of each corpus' source records.
         max_documents: at most so many of each corpus.
         threshold, ngram: training documents this similar to a held-out one leave training.
+        texts: name -> files of texts of your own (`.txt`, `.md`, JSONL or Parquet with a column
+            `text`; paths, globs or URLs): held out like a corpus' documents, all of them.
     """
 
     share: Share = 0.02
     max_documents: Count = Field(default=200, ge=1)
     threshold: Similarity = 0.8
     ngram: int = Field(default=5, ge=1, le=100)
+    texts: dict[Name, Names] = {}
 
     @property
     def exact_share(self) -> Fraction:

@@ -8,7 +8,7 @@ every arm of a recipe holds out the same records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,11 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..minhash.words import HASH_VERSION
+from ..sources.texts import TextFile, read_texts
 from ..store.records import UnitRecord
 from ..store.tables import FileInfo, read_batches, read_table, write_table
 from .base import Context, Phase, RowStage, Stage, Work, data_file
 from .frame import Frame
 from .keys import HELDOUT_SALT, below, keyed_hash, share_threshold
+from .read import doc_id
 from .rows import chain_above, frames_of
 
 HELDOUT_SCHEMA = pa.schema(
@@ -72,21 +74,28 @@ class HeldoutStage(Stage):
 
     Args:
         above: the last row-aligned stage of every corpus.
+        texts: files of sets of texts that are held out beside them, each under a name.
     """
 
     verb = "heldout"
     covers_set = True
 
     def __init__(
-        self, name: str, *, above: tuple[Stage, ...], heldout: Heldout, shards: tuple[str, ...]
-    ) -> None:
+        self, name: str, *, above: tuple[Stage, ...], heldout: Heldout,
+        texts: Mapping[str, tuple[TextFile, ...]], shards: tuple[str, ...],
+    ) -> None:  # fmt: skip
         config = {
             **heldout.choice, "threshold": heldout.threshold, "ngram": heldout.ngram,
             "hash": HASH_VERSION,
             "corpora": [stage.corpus for stage in above],
         }  # fmt: skip
+        if texts:
+            config["texts"] = {
+                name: [[text.file.name, text.sha256] for text in files]
+                for name, files in sorted(texts.items())
+            }
         super().__init__(name, corpus=None, upstream=above, config=config, shards=shards)
-        self.heldout = heldout
+        self.heldout, self.texts = heldout, texts
 
     def phases(self, context: Context) -> tuple[Phase, ...]:
         units = tuple(
@@ -130,7 +139,11 @@ class HeldoutStage(Stage):
         return write_table(work, f"collect/{unit}.parquet", HELDOUT_SCHEMA, batches()), {}
 
     def _choose(self, context: Context, unit: str) -> tuple[FileInfo, dict[str, Any]]:
-        """Drop near-duplicates among the collected (lower key stays), then cap every corpus."""
+        """Drop near-duplicates among the held out, then cap every corpus.
+
+        Of two alike the one of a user's own texts stays, else that of the first corpus, else the
+        lower key.
+        """
         from ..minhash.shingles import shingle_hashes
         from ..minhash.verify import verify_component
 
@@ -138,7 +151,8 @@ class HeldoutStage(Stage):
         names = next(phase.units for phase in self.phases(context) if phase.name == "collect")
         tables = [read_table(work / f"collect/{name}.parquet") for name in names]
         table = pa.concat_tables([HELDOUT_SCHEMA.empty_table(), *tables])
-        table = table.sort_by([("corpus", "ascending"), ("key", "ascending")]).combine_chunks()
+        table = table.sort_by([("corpus", "ascending"), ("key", "ascending")])
+        table = pa.concat_tables([self._own_texts(), table]).combine_chunks()
         text = pa.concat_arrays(table.column("text").chunks or [pa.array([], pa.large_string())])
         hashes, offsets = shingle_hashes(text, self.heldout.ngram)
         order = np.arange(len(text))
@@ -149,7 +163,7 @@ class HeldoutStage(Stage):
             counts = facts.setdefault(corpus, {"chosen": 0, "duplicates": 0, "over_cap": 0})
             if found.keeper[row] >= 0:
                 counts["duplicates"] += 1
-            elif counts["chosen"] >= self.heldout.max_documents:
+            elif corpus not in self.texts and counts["chosen"] >= self.heldout.max_documents:
                 counts["over_cap"] += 1
             else:
                 counts["chosen"] += 1
@@ -158,6 +172,26 @@ class HeldoutStage(Stage):
         folder = context.folder(self)
         file = write_table(folder, "data/heldout.parquet", HELDOUT_SCHEMA, batches)
         return file, {"heldout": facts}
+
+    def _own_texts(self) -> pa.Table:
+        """The texts that come from no corpus, in the order of their files."""
+        rows = [
+            (
+                name,
+                doc_id(text.file, row.position, row.ordinal),
+                row.url or text.file.name,
+                row.text,
+            )
+            for name, files in sorted(self.texts.items())
+            for text in files
+            for row in read_texts(text)
+        ]
+        corpora, ids, urls, texts = zip(*rows, strict=True) if rows else ((), (), (), ())
+        doc_ids = pa.array(ids, pa.binary(16))
+        keys = pa.array(keyed_hash(doc_ids, HELDOUT_SALT))
+        columns = [corpora, keys, doc_ids, urls, texts]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, HELDOUT_SCHEMA, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=HELDOUT_SCHEMA)
 
 
 class GuardStage(RowStage):

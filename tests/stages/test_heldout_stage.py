@@ -202,3 +202,38 @@ def test_nothing_heldout_reaches_documents_tokens_or_tokenizer(small: Built) -> 
     facts = small.manifests["tokenizer"].facts["trained_on"]
     size = sum(len(row["text"].encode()) for row in trained)
     assert facts["documents"] <= len(trained) and facts["bytes"] <= min(size, 200_000)
+
+
+def test_texts_of_ones_own_are_held_out_whole_and_guarded_against(tmp_path: Path) -> None:
+    """Before any cap, and first where they resemble a corpus' held-out document."""
+    write_jsonl(tmp_path / "in" / "x.jsonl", [{"text": prose(n, 16)} for n in range(60)])
+    own = [nearly(prose(n, 16), n) for n in range(20)]
+    (tmp_path / "own").mkdir()
+    for n, text in enumerate(own):
+        (tmp_path / "own" / f"{n:02d}.txt").write_text(text)
+    heldout = {"share": "20%", "max_documents": 5, "texts": {"mine": f"{tmp_path}/own/*.txt"}}
+    run = run_over(tmp_path, heldout=heldout)
+    held = run.rows("heldout")
+    assert [row["text"] for row in held if row["corpus"] == "mine"] == own
+    assert run.manifests["heldout"].facts["heldout"]["mine"] == {
+        "chosen": 20, "duplicates": 0, "over_cap": 0,
+    }  # fmt: skip
+    training = [shingles(row["text"]) for row in run.rows("notes.documents")]
+    assert training
+    for text in own:
+        assert max(jaccard(shingles(text), one) for one in training) < 0.8
+    near = [row for row in run.rows("notes.guard") if row["dropped_by"] == "heldout.near"]
+    assert len(near) + len(reserved(run)) >= 20
+
+
+def test_other_texts_are_another_guard_and_the_same_ones_are_not(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "in" / "x.jsonl", [{"text": prose(n, 16)} for n in range(20)])
+    (tmp_path / "own.md").write_text(prose("own", 16))
+    heldout = HELDOUT | {"texts": {"mine": str(tmp_path / "own.md")}}
+    first = run_over(tmp_path, heldout=heldout)
+    (tmp_path / "own.md").touch()
+    assert run_over(tmp_path, heldout=heldout).manifests["heldout"] == first.manifests["heldout"]
+    (tmp_path / "own.md").write_text(prose("other", 16))
+    again = run_over(tmp_path, heldout=heldout)
+    assert again.manifests["heldout"] != first.manifests["heldout"]
+    assert again.manifests["notes.read"] == first.manifests["notes.read"]
