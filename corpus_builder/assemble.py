@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from .assemble_mix import products
 from .recipe import Corpus, Recipe
-from .recipe_mix import Mix, Temperature
 from .recipe_models import CrossDedup, Extract, Language
 from .recipe_models import Dedup as DedupBlock
 from .recipe_stages import Filter, Tag, Transform
@@ -32,11 +31,9 @@ from .stages.filter import FilterStage
 from .stages.groups import GroupsStage
 from .stages.heldout import GuardStage, Heldout, HeldoutStage
 from .stages.language import IdentifyLanguage, KeepLanguages
-from .stages.mix import MixConfig, MixStage
 from .stages.read import BaseStage
 from .stages.tag import ARROW_TYPES, TagStage
 from .stages.tokenizer import TokenizerStage
-from .stages.tokens import EncodeStage, TokensStage
 from .stages.transform import TransformStage
 
 LANGUAGE_TYPES = {"lang": pa.string(), "lang_score": pa.float64()}
@@ -122,7 +119,12 @@ def assemble(recipe: Recipe, inputs: Inputs, lent: Lent | None = None) -> dict[s
     stages |= {stage.name: stage for chain in chains.values() for stage in chain.stages}
     stages |= {stage.name: stage for stage in documents.values()}
     if recipe.mix is not None:
-        stages |= _products(recipe, recipe.mix, documents, inputs, lent.tokenizer if lent else None)
+        made = products(
+            recipe, recipe.mix, documents, inputs.shards,
+            lambda corpus, signal: chains[corpus].with_signal(signal),
+            lent.tokenizer if lent else None,
+        )  # fmt: skip
+        stages |= {stage.name: stage for stage in made}
     return {stage.name: stage for stage in topological(tuple(stages.values()))}
 
 
@@ -286,6 +288,14 @@ class _Chain:
             self.name("documents"), corpus=self.corpus, above=self.last, columns=columns
         )
 
+    def with_signal(self, signal: str) -> Stage:
+        """The last stage, or one beside the documents that adds a signal they do without."""
+        if signal in LANGUAGE_TYPES or family_of(signal).name in self.tagged:
+            return self.last
+        families = [family_of(signal).name]
+        name = self.name("buckets", "signals")
+        return TagStage(name, corpus=self.corpus, above=self.last, families=families)
+
 
 def _across(
     block: CrossDedup, chains: dict[str, _Chain], inputs: Inputs, heldout: Heldout | None
@@ -302,77 +312,3 @@ def _across(
     for corpus, stage in zip(corpora, bands, strict=True):
         chains[corpus].dedup("dedup-across", config, stage, groups)
     return groups
-
-
-def _products(
-    recipe: Recipe,
-    mix: Mix,
-    documents: Mapping[str, DocumentsStage],
-    inputs: Inputs,
-    tokenizer: TokenizerStage | None,
-) -> dict[str, Stage]:
-    """Tokenizer, token stores and the mix."""
-    weighted = [
-        corpus for corpus in documents
-        if not mix.steps or any(step.weights[corpus] > 0 for step in mix.steps)
-    ]  # fmt: skip
-    library = version("tokenizers")
-    tokenizer = tokenizer or _tokenizer(recipe, weighted, documents, inputs, library)
-    stages: dict[str, Stage] = {tokenizer.name: tokenizer}
-    stores = []
-    for corpus in weighted:
-        encode = EncodeStage(
-            f"{corpus}.encode", corpus=corpus, documents=documents[corpus], tokenizer=tokenizer,
-            library=library,
-        )  # fmt: skip
-        store = TokensStage(
-            f"{corpus}.tokens", corpus=corpus, encode=encode, sequence_length=mix.sequence_length,
-            shards=inputs.shards[corpus],
-        )  # fmt: skip
-        stores.append(store)
-        stages |= {encode.name: encode, store.name: store}
-    config = _mix_config(mix, weighted)
-    stages["mix"] = MixStage("mix", stores=tuple(stores), config=config)
-    return stages
-
-
-def _tokenizer(
-    recipe: Recipe, weighted: list[str], documents: Mapping[str, DocumentsStage], inputs: Inputs,
-    library: str,
-) -> TokenizerStage:  # fmt: skip
-    path, train = recipe.tokenizer.path, recipe.tokenizer.training
-    return TokenizerStage(
-        "tokenizer", above=tuple(documents[corpus] for corpus in weighted),
-        path=Path(path) if path else None, vocab=train.vocab, max_bytes=train.max_bytes,
-        eos=recipe.tokenizer.eos, library=library,
-        shards=_all(inputs, dict.fromkeys(weighted)),
-    )  # fmt: skip
-
-
-def _mix_config(mix: Mix, corpora: list[str]) -> MixConfig:
-    """The mix in exact numbers, over the corpora that have a part in it."""
-    steps = tuple(
-        (
-            Fraction(str(step.until)),
-            {corpus: Fraction(str(step.weights[corpus])) for corpus in corpora},
-        )
-        for step in mix.steps
-    )
-    sampler: str | Fraction | None = (
-        Fraction(str(mix.sampler.temperature))
-        if isinstance(mix.sampler, Temperature)
-        else mix.sampler
-    )
-    epochs = mix.max_epochs if isinstance(mix.max_epochs, dict) else None
-    return MixConfig(
-        tokens=mix.tokens,
-        sequence_length=mix.sequence_length,
-        steps=steps,
-        sampler=sampler,
-        max_epochs={
-            corpus: Fraction(str(epochs.get(corpus, 4.0) if epochs else mix.max_epochs))
-            for corpus in corpora
-        },
-        on_short=mix.on_short,
-        seed=mix.seed,
-    )

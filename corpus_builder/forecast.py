@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .plan import Plan, Resources
+from .stages.buckets import BucketsStage
 from .stages.groups import GroupsStage
 from .stages.read import BaseStage
 from .store.errors import DataError
@@ -21,6 +22,8 @@ TEXT_RATIO = {"warc": 1.0, "parquet": 4.5, "jsonl": 4.0}
 # Of the text's bytes: base (zstd) .35, documents .35, tokens .5, encoded .4, mix .5, signals and
 # verdicts .1, band keys and edges .1 (measured on the quick start, rounded up).
 DISK_PER_TEXT_BYTE = 2.3
+# A corpus in buckets is stored encoded twice, whole and by bucket.
+DISK_PER_BUCKETED_BYTE = 0.4
 TEXT_BYTES_A_DOCUMENT = 2_000
 COMPONENT_BYTES = 24
 
@@ -31,11 +34,13 @@ def forecast(plan: Plan, given: Resources) -> dict[str, Any]:
     Raises:
         DataError: the dedup component table alone would not fit the memory given.
     """
-    text = documents = 0
+    cut = {stage.corpus for stage in plan.stages.values() if isinstance(stage, BucketsStage)}
+    text = documents = bucketed = 0
     for stage in plan.stages.values():
         if isinstance(stage, BaseStage):
             size, count = _of(plan, stage)
             text, documents = text + size, documents + count
+            bucketed += size if stage.corpus in cut else 0
     grouped = any(isinstance(stage, GroupsStage) for stage in plan.stages.values())
     table = COMPONENT_BYTES * documents if grouped else 0
     total = given.memory * given.workers
@@ -50,7 +55,7 @@ def forecast(plan: Plan, given: Resources) -> dict[str, Any]:
     return {
         "documents": documents,
         "text_bytes": text,
-        "disk_bytes": int(text * DISK_PER_TEXT_BYTE),
+        "disk_bytes": int(text * DISK_PER_TEXT_BYTE + bucketed * DISK_PER_BUCKETED_BYTE),
         "free_bytes": shutil.disk_usage(existing if existing != Path() else Path.cwd()).free,
         "memory_bytes": total,
         "dedup_bytes": table,

@@ -27,7 +27,14 @@ from .recipe_models import (
     Trial,
 )
 from .recipe_patch import CORPUS_KEYS, OFF, patch_all
-from .recipe_stages import VERBS, Reader, Stage, check_language, check_order
+from .recipe_stages import (
+    VERBS,
+    Reader,
+    Stage,
+    check_bucket_signal,
+    check_language,
+    check_order,
+)
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
@@ -204,17 +211,19 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
     problems.prefix = ""
 
 
-def _named_weights(mix: Mix | None) -> list[tuple[tuple[str | int, ...], Mapping[str, float]]]:
+def _named_weights(mix: Mix | None) -> list[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
     """Where in the recipe corpora are named in the mix, with what they are given."""
     if mix is None:
         return []
-    found: list[tuple[tuple[str | int, ...], Mapping[str, float]]] = []
+    found: list[tuple[tuple[str | int, ...], Mapping[str, Any]]] = []
     if mix.weights is not None:
         found.append((("mix", "weights"), mix.weights))
     for index, step in enumerate(mix.stages or ()):
         found.append((("mix", "stages", index, "weights"), step.weights))
     if isinstance(mix.max_epochs, dict):
         found.append((("mix", "max_epochs"), mix.max_epochs))
+    if mix.buckets is not None:
+        found.append((("mix", "buckets"), mix.buckets))
     return found
 
 
@@ -347,7 +356,11 @@ class _Builder:
         for index, name in enumerate(recipe.dedup.corpora if recipe.dedup else ()):
             where = recipe.tree.locate(["dedup", "corpora", index])
             self._check_corpus(name, names, where, "dedup")
-
+        for name, cut in (recipe.mix.buckets or {}).items() if recipe.mix else ():
+            if name in recipe.corpora:
+                dotted, stages = f"mix.buckets.{name}", recipe.corpora[name].stages
+                where = recipe.tree.locate(["mix", "buckets", name, "by"])
+                check_bucket_signal(cut.by, stages, dotted, where, self._problems)
         for name in recipe.heldout.texts if recipe.heldout else ():
             if name in names:
                 where = recipe.tree.locate(["heldout", "texts", name])

@@ -5,6 +5,8 @@ Invariant: as in `recipe_models`; weights come from exactly one of `weights`, `s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -16,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from .recipe_models import Count, Model, read_share
+from .recipe_models import Count, Model, Share, Text, read_share
 
 
 def _some_weight(weights: dict[str, float]) -> dict[str, float]:
@@ -33,6 +35,13 @@ Weights: TypeAlias = Annotated[
 
 
 MIX_KINDS = ("weights", "sampler", "stages")
+CUT_KINDS = ("edges", "quantiles")
+
+
+def _bucket_or_error(value: Any) -> Any:
+    if isinstance(value, str) and value != "error":
+        raise ValueError(f"{value!r} is neither `error` nor the number of a bucket")
+    return None if value == "error" else value
 
 
 class Temperature(Model):
@@ -46,6 +55,54 @@ class MixStep(Model):
 
     until: Annotated[float, BeforeValidator(read_share), Field(gt=0, le=1)] = 1.0
     weights: Weights
+
+
+class Buckets(Model):
+    """A corpus cut into buckets by a signal, to be read at different rates.
+
+    Attributes:
+        by: a signal that is a number, of the text as it left the last stage.
+        edges: values that part the buckets, rising; a document whose value equals an edge is
+            above it.
+        quantiles: or shares of the kept documents, rising: `[50%, 90%]` makes the lower half, the
+            next four tenths and the top tenth.
+        times: for each bucket, lowest first, how often it is read, relative to the others; 0
+            leaves it out.
+        on_null: a document without a value belongs to the bucket of this number; None, written
+            `error`, refuses it.
+    """
+
+    by: Text
+    edges: Annotated[tuple[float, ...], Field(min_length=1, max_length=63)] | None = None
+    quantiles: Annotated[tuple[Share, ...], Field(min_length=1, max_length=63)] | None = None
+    times: tuple[Annotated[float, Field(ge=0, le=1000)], ...]
+    on_null: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_bucket_or_error)] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Buckets:
+        given = [key for key in CUT_KINDS if getattr(self, key) is not None]
+        if len(given) != 1:
+            shown = " and ".join(given) or "neither"
+            raise ValueError(f"needs exactly one of edges, quantiles; it has {shown}")
+        if not _rise(self.cuts):
+            raise ValueError(f"{given[0]} must rise")
+        if len(self.times) != len(self.cuts) + 1:
+            buckets = f"{len(self.cuts)} {given[0]} make {len(self.cuts) + 1} buckets"
+            raise ValueError(f"{buckets}, but times has {len(self.times)} numbers")
+        if not any(self.times):
+            raise ValueError("all times are 0; to leave the corpus out, give it the weight 0")
+        if self.on_null is not None and self.on_null >= len(self.times):
+            raise ValueError(f"on_null is {self.on_null}; the last bucket is {len(self.cuts)}")
+        return self
+
+    @property
+    def cuts(self) -> tuple[float, ...]:
+        """Edges or quantiles, whichever it has."""
+        return self.edges or self.quantiles or ()
+
+
+def _rise(numbers: Sequence[float]) -> bool:
+    return all(low < high for low, high in pairwise(numbers))
 
 
 def _sampler_kind(value: Any) -> str:
@@ -68,6 +125,7 @@ class Mix(Model):
         max_epochs: no corpus is repeated more often (4 cost next to nothing; 2305.16264); one
             number, or one a corpus (4 for those not named).
         on_short: a corpus too short for its weight is an error, or the others take its share.
+        buckets: by corpus, how it is cut and how often each part is read; its weight stays.
     """
 
     tokens: Count = Field(ge=1)
@@ -89,6 +147,7 @@ class Mix(Model):
     ] = 4.0
     on_short: Literal["error", "redistribute"] = "error"
     seed: int = Field(default=0, ge=0, lt=2**63)
+    buckets: dict[str, Buckets] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Mix:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from . import bundled
-from .recipe_mix import MIX_KINDS
+from .recipe_mix import CUT_KINDS, MIX_KINDS
 from .recipe_models import COLUMN_KEYS, SOURCE_KINDS
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
@@ -177,8 +177,8 @@ def _change_item(
 
 
 def _without_rivals(entries: dict[str, Node], key: str, at: Steps) -> dict[str, Node]:
-    """What setting `key` takes away: the other kinds of a source, the other way to a tokenizer
-    or to weights."""
+    """What setting `key` takes away: the other kinds of a source, the other way to a tokenizer,
+    to weights or to buckets."""
     rivals: set[str] = set()
     if len(at) == 3 and at[0] == "corpora" and at[2] == "source" and key in SOURCE_KINDS:
         rivals = set(SOURCE_KINDS)
@@ -188,6 +188,8 @@ def _without_rivals(entries: dict[str, Node], key: str, at: Steps) -> dict[str, 
         rivals = {"path", "train"} if key == "path" else {"path", "train", "eos"}
     elif at == ("mix",) and key in MIX_KINDS:
         rivals = set(MIX_KINDS)
+    elif len(at) == 3 and at[:2] == ("mix", "buckets") and key in CUT_KINDS:
+        rivals = set(CUT_KINDS)
     return {name: node for name, node in entries.items() if name not in rivals - {key}}
 
 

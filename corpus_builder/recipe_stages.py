@@ -20,6 +20,9 @@ from .rulesets import RuleSet, load_rule_set
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
+TAKEN_NAMES = (*CORPUS_KEYS, "read", "dedup-across", "guard", "encode", "tokens", "buckets")
+"""Keys of a corpus, and stages that every recipe has of its own."""
+
 LANGUAGE_SIGNALS = frozenset({"lang", "lang_score"})
 
 
@@ -126,8 +129,8 @@ class Reader:
             what = f"{path} has no verb {verb!r}"
             self.problems.add(item.where, what, allowed=did_you_mean(verb, VERBS))
             return None
-        if not NAME.match(name) or name in CORPUS_KEYS:
-            allowed = f"allowed: a-z, 0-9 and -, not {', '.join(CORPUS_KEYS)}"
+        if not NAME.match(name) or name in TAKEN_NAMES:
+            allowed = f"allowed: a-z, 0-9 and -, not {', '.join(TAKEN_NAMES)}"
             self.problems.add(item.where, f"{path}: stage name {name!r}", allowed=allowed)
         if name in names:
             what, do = f"{path} has two stages named {name!r}", f"write `{verb} as <name>:`"
@@ -291,6 +294,18 @@ def check_order(
         seen_language = seen_language or stage.verb == "language"
         if isinstance(stage.config, Filter) and not seen_language:
             check_language(stage.config.signals, f"{path}.{stage.name}", stage.where, problems)
+
+
+def check_bucket_signal(
+    signal: str, stages: Sequence[Stage], path: str, where: str, problems: Problems
+) -> None:
+    """Note a signal that cannot cut a corpus with these stages into buckets."""
+    entry = problems.attempt(lambda: registry.SIGNALS.get(signal, where))
+    if entry is not None and entry.kind != "number":
+        what = f"{path}.by: {signal!r} is a {entry.kind}"
+        problems.add(where, what, allowed="allowed: signals that are numbers")
+    if not any(stage.verb == "language" for stage in stages):
+        check_language([signal], f"{path}.by", where, problems)
 
 
 def check_language(signals: Sequence[str], path: str, where: str, problems: Problems) -> None:

@@ -110,6 +110,10 @@ CHANGES = {
     "columns of documents": (at("corpora.notes.documents", {"columns": ["n_lines"]}), [
         "notes.documents", "notes.documents.signals",
     ]),
+    "buckets": (
+        at("mix.buckets", {"notes": {"by": "n_words", "edges": [90], "times": [1, 2]}}),
+        ["notes.tokens", "notes.buckets.signals", "mix"],
+    ),
 }  # fmt: skip
 
 

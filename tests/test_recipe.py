@@ -375,6 +375,7 @@ def test_a_wrong_arm_is_found_when_the_recipe_is_read(
         ("filter as strict: [c4]", "filter as a.b: [c4]", 13, ["stage name 'a.b'"]),
         ("filter as strict: [c4]", "filter as ../x: [c4]", 13, ["stage name '../x'"]),
         ("filter as strict: [c4]", "filter as source: [c4]", 13, ["stage name 'source'"]),
+        ("filter as strict: [c4]", "filter as tokens: [c4]", 13, ["stage name 'tokens'", "guard"]),
         (
             "filter as strict: [c4]",
             "filtr: [c4]",

@@ -78,3 +78,65 @@ def test_epochs_may_differ_between_corpora(tmp_path: Path) -> None:
     assert mix.max_epochs == {"a": 2.0}
     with pytest.raises(RecipeError, match="there is no corpus 'x'"):
         recipe(tmp_path, "  weights: {a: 1, b: 1}\n  max_epochs: {x: 2}\n")
+
+
+# --- buckets -------------------------------------------------------------------------------------
+
+WEIGHTS = "  weights: {a: 1, b: 1}\n"
+CUT = "  buckets:\n    a:\n      by: n_words\n      quantiles: [50%, 90%]\n      times: [0, 1, 4]\n"
+
+
+def test_a_corpus_may_be_cut_into_buckets_that_are_read_at_rates(tmp_path: Path) -> None:
+    mix = recipe(tmp_path, WEIGHTS + CUT).mix
+    assert mix is not None
+    assert mix.buckets is not None
+    assert mix.buckets["a"].cuts == (0.5, 0.9)
+    assert mix.buckets["a"].times == (0.0, 1.0, 4.0)
+    assert mix.buckets["a"].on_null is None
+
+
+def test_an_override_addresses_the_rates_and_edges_replace_quantiles(tmp_path: Path) -> None:
+    path = "mix.buckets.a."
+    changes = (f"{path}times=[0, 1, 8]", f"{path}edges=[10, 99.5]", f"{path}on_null=0")
+    mix = recipe(tmp_path, WEIGHTS + CUT, *changes).mix
+    assert mix is not None
+    assert mix.buckets is not None
+    assert mix.buckets["a"].model_dump() == {
+        "by": "n_words", "edges": (10.0, 99.5), "quantiles": None, "times": (0.0, 1.0, 8.0),
+        "on_null": 0,
+    }  # fmt: skip
+    again = recipe(tmp_path, WEIGHTS + CUT, *changes, f"{path}quantiles=[1%, 2%]").mix
+    assert again is not None
+    assert again.buckets is not None
+    assert again.buckets["a"].cuts == (0.01, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("by: n_words", "by: n_word"), 12, ["no signal named 'n_word'", "did you mean 'n_words'"]),
+        (("by: n_words", "by: has_curly_bracket"), 12, ["is a bool", "signals that are numbers"]),
+        (("by: n_words", "by: lang_score"), 12, [".by reads 'lang_score'", "language"]),
+        (("by: n_words", "bye: n_words"), 12, ["unknown key mix.buckets.a.bye", "'by'"]),
+        (("    a:\n", "    ab:\n"), 11, ["there is no corpus 'ab'"]),
+        (("[0, 1, 4]", "[0, 1]"), 11, ["2 quantiles make 3 buckets, but times has 2 numbers"]),
+        (("[0, 1, 4]", "[0, 0, 0]"), 11, ["all times are 0"]),
+        (("[0, 1, 4]", "[0, 1, -4]"), 14, ["mix.buckets.a.times[2] is -4"]),
+        (("[50%, 90%]", "[90%, 50%]"), 11, ["quantiles must rise"]),
+        (("[50%, 90%]", "[50%, 50%]"), 11, ["quantiles must rise"]),
+        (("[50%, 90%]", "[50%, 100%]"), 13, ["mix.buckets.a.quantiles[1]"]),
+        (("quantiles:", "edges: [1, 2]\n      quantiles:"), 11, ["it has edges and quantiles"]),
+        (("      quantiles: [50%, 90%]\n", ""), 11, ["needs exactly one", "it has neither"]),
+        (("[0, 1, 4]\n", "[0, 1, 4]\n      on_null: 3\n"), 11, ["on_null is 3; the last bucket"]),
+        (("[0, 1, 4]\n", "[0, 1, 4]\n      on_null: drop\n"), 15, ["'drop' is neither `error`"]),
+    ],
+)  # fmt: skip
+def test_buckets_that_cannot_be_are_refused_at_their_line(
+    tmp_path: Path, change: tuple[str, str], line: int, says: list[str]
+) -> None:
+    assert change[0] in CUT
+    with pytest.raises(RecipeError) as error:
+        recipe(tmp_path, WEIGHTS + CUT.replace(*change))
+    assert f"m.yaml:{line}: " in str(error.value)
+    for part in says:
+        assert part in str(error.value)

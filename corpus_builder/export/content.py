@@ -6,7 +6,7 @@ exactly the rows and tokens on its record, or gets an IntegrityError.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +32,20 @@ SLICE_TOKENS = 1 << 22
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of a stage, and what its record says it holds (`tokens` with ends of documents)."""
+    """A file of a stage, and what its record says it holds (`tokens` with ends of documents).
+
+    Attributes:
+        rows: in all; of a bucket's text, those of the bucket, which the file holds among others.
+        corpus: what its rows are called in the mix; empty for the mix itself.
+        unit: of the stage.
+    """
 
     path: Path
     rows: int
     tokens: int
     sha256: str
+    corpus: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,9 @@ class Batch:
 class Content:
     """Everything an exporter may read of a run.
 
+    Attributes:
+        corpora: names in the mix: of corpora, and of the buckets that are read of others.
+
     Raises:
         RecipeError: the recipe has no mix.
         DataError: what it needs is not built yet.
@@ -75,7 +86,7 @@ class Content:
 
     @cached_property
     def encoders(self) -> dict[str, EncodeStage]:
-        """The encode stage of every corpus in the mix."""
+        """The encode stage of every corpus and bucket in the mix."""
         return {corpus: store.encode for corpus, store in self.mix.stores.items()}
 
     @property
@@ -154,6 +165,7 @@ class Content:
                 record.rows_out,
                 record.facts["tokens"] + record.rows_out,
                 record.files[0].sha256,
+                corpus,
             )
             for record in self.context.records(stage)
             if record.rows_out
@@ -191,7 +203,8 @@ class Content:
         rows = 0
         path = data_file(self.context.folder(self.heldout), "heldout")
         for batch in read_batches(path, ["corpus", "doc_id", "url", "text"]):
-            mixed = [corpus in self.corpora for corpus in batch.column("corpus").to_pylist()]
+            known = {stage.corpus for stage in self.encoders.values()}
+            mixed = [corpus in known for corpus in batch.column("corpus").to_pylist()]
             kept = batch.filter(pa.array(mixed, pa.bool_()))
             rows += len(kept)
             yield kept
@@ -202,13 +215,24 @@ class Content:
 
     def text_shards(self, corpus: str) -> tuple[Shard, ...]:
         """Shards of a corpus' kept text (`tokens` is 0)."""
-        stage = self.encoders[corpus].upstream[0]
-        return tuple(
-            Shard(self.context.folder(stage) / file.path, file.rows, 0, file.sha256)
-            for record in self.context.records(stage)
-            for file in record.files
-            if file.rows
-        )
+        encode, context = self.encoders[corpus], self.context
+        stage = encode.documents
+        found = []
+        for unit in context.shard_names(encode.corpus):
+            file = context.record(stage, "data", unit).files[0]
+            rows = context.record(encode, "data", unit).rows_out
+            if rows:
+                path = context.folder(stage) / file.path
+                found.append(Shard(path, rows, 0, file.sha256, corpus, unit))
+        return tuple(found)
+
+    def text(self, shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Rows of a shard of kept text."""
+        members, start = self.encoders[shard.corpus].members(self.context, shard.unit), 0
+        for batch in read_batches(shard.path, columns):
+            stop = start + len(batch)
+            yield batch if members is None else batch.filter(pa.array(members[start:stop]))
+            start = stop
 
     def mix_counts(self) -> dict[str, Any]:
         """Sequences and tokens of the mix, and sequences by corpus."""

@@ -7,14 +7,14 @@ text and documents of several corpora are interleaved by their place in their co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ..store.errors import IntegrityError
-from ..store.tables import read_batches, write_table
+from ..store.tables import write_table
 from .content import Content, Shard
 from .hf import document_rows, documents_schema
 
@@ -53,35 +53,32 @@ def _mix(content: Content, folder: Path) -> dict[str, Any]:
 def _documents(content: Content, folder: Path) -> dict[str, Any]:
     columns = documents_schema(content)
     schema = pa.schema([("corpus", pa.string()), *columns])
-    shards = interleave({name: content.document_shards(name) for name in content.corpora})
-    corpus_of = {shard.path: name for name, shard in shards}
+    shards = interleave([content.document_shards(name) for name in content.corpora])
 
     def batches(shard: Shard) -> Iterator[pa.RecordBatch]:
         for batch in content.documents(shard):
             rows = document_rows(batch, columns)
-            name = pa.array([corpus_of[shard.path]] * len(rows), pa.string())
+            name = pa.array([shard.corpus] * len(rows), pa.string())
             yield pa.RecordBatch.from_arrays([name, *rows.columns], schema=schema)
 
-    _write_all(folder, schema, [shard for _, shard in shards], batches)
+    _write_all(folder, schema, shards, batches)
     return content.document_counts()
 
 
 def _text(content: Content, folder: Path) -> dict[str, Any]:
-    shards = interleave({name: content.text_shards(name) for name in content.corpora})
-    corpus_of = {shard.path: name for name, shard in shards}
+    shards = interleave([content.text_shards(name) for name in content.corpora])
 
     def batches(shard: Shard) -> Iterator[pa.RecordBatch]:
-        found = read_batches(shard.path, ["text", "doc_id", "url"])
-        return _text_rows(found, corpus_of[shard.path])
+        return _text_rows(content.text(shard, ["text", "doc_id", "url"]), shard.corpus)
 
-    _write_all(folder, TEXT_SCHEMA, [shard for _, shard in shards], batches)
+    _write_all(folder, TEXT_SCHEMA, shards, batches)
     held = write_table(
         folder, "data/validation-00000-of-00001.parquet", TEXT_SCHEMA,
         _text_rows(content.heldout_text(), None),
     )  # fmt: skip
     documents = dict.fromkeys(content.corpora, 0)
-    for corpus, shard in shards:
-        documents[corpus] += shard.rows
+    for shard in shards:
+        documents[shard.corpus] += shard.rows
     return {
         "corpora": {corpus: {"documents": rows} for corpus, rows in documents.items()},
         "heldout": {"documents": held.rows},
@@ -111,11 +108,11 @@ def _write_all(
             )  # fmt: skip
 
 
-def interleave(shards: dict[str, tuple[Shard, ...]]) -> list[tuple[str, Shard]]:
+def interleave(shards: Iterable[Sequence[Shard]]) -> list[Shard]:
     """Shards of all corpora, by their relative place in their corpus."""
     placed = [
-        ((2 * number + 1) / (2 * len(found)), place, corpus, shard)
-        for place, (corpus, found) in enumerate(shards.items())
+        ((2 * number + 1) / (2 * len(found)), place, shard)
+        for place, found in enumerate(shards)
         for number, shard in enumerate(found)
     ]
-    return [(corpus, shard) for _, _, corpus, shard in sorted(placed, key=lambda part: part[:2])]
+    return [shard for _, _, shard in sorted(placed, key=lambda part: part[:2])]

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..stages.base import Context, Stage
+from ..stages.buckets import BucketStage
 from ..store.atomic import sha256_file
 from ..store.errors import DataError
 from .content import Content, sealed
@@ -128,6 +129,9 @@ def _origins(content: Content, entry: Format, what: str) -> list[Stage]:
     stages: dict[str, list[Stage]] = {
         "mix": [content.mix],
         "documents": list(content.encoders.values()),
-        "text": [stage.upstream[0] for stage in content.encoders.values()],
+        "text": [stage.documents for stage in content.encoders.values()],
     }
+    if what == "text":
+        cuts = [s.buckets for s in content.encoders.values() if isinstance(s, BucketStage)]
+        stages["text"] = list(dict.fromkeys([*stages["text"], *cuts]))
     return [*stages[what], *held]

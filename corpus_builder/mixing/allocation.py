@@ -3,7 +3,8 @@
 Invariant: the counts sum to the budget; no corpus passes its cap; where no cap binds a count is
 its exact quota rounded down or up (Hamilton's largest remainders, ties to the first name), so
 |realised - requested| < 1 / sequences. A corpus with a quota of one sequence or more gets one; a
-positive weight that would round to none is an error, never a silent 0. All arithmetic is rational.
+positive weight that would round to none is an error, never a silent 0. A corpus in buckets gets
+the count it would get in one piece, which its buckets share likewise. All arithmetic is rational.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
+from corpus_builder.mixing.buckets import corpus_of, groups_of
 from corpus_builder.mixing.weights import Number, check_names, exact, normalised
 from corpus_builder.store.errors import DataError, RecipeError
 
@@ -34,7 +36,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Allocation:
-    """What one corpus contributes to a mix. Unit: sequences of `sequence_length` tokens."""
+    """What one corpus, or one bucket of a corpus, contributes to a mix.
+
+    Unit: sequences of `sequence_length` tokens.
+    """
 
     name: str
     available: int
@@ -69,6 +74,14 @@ class Allocation:
         repeats = max(self.epochs - 1.0, 0.0)
         worth = REPETITION_HALF_LIFE * -math.expm1(-repeats / REPETITION_HALF_LIFE)
         return unique * (1.0 + worth)
+
+
+def corpus_shares(parts: Sequence[Allocation]) -> dict[str, Fraction]:
+    """Realised share of each corpus, its buckets together."""
+    shares: dict[str, Fraction] = {}
+    for part in parts:
+        shares[corpus_of(part.name)] = shares.get(corpus_of(part.name), Fraction(0)) + part.realised
+    return shares
 
 
 def sequences_in(tokens: int, sequence_length: int, where: str = "mix") -> int:
@@ -120,13 +133,15 @@ def allocate_phases(
     """Whole sequences per corpus and phase, one `Allocation` a corpus, sorted by name.
 
     Args:
-        available: sequences each corpus holds.
+        available: sequences each corpus holds; of a corpus in buckets, each bucket
+            (`buckets.part_name`), which stand for a corpus each in all that follows.
         phases: `until` rising to 1; every phase names every corpus (0 leaves it out).
         tokens: the budget; `sequences_in` of it are allocated.
         max_epochs: passes allowed over a corpus, over all phases together; one number, or one a
             corpus. The cap is floor(max_epochs * available) sequences.
-        on_short: "redistribute" gives what passes a cap to the other corpora of the phase in
-            proportion to their weights (water-filling), earlier phases first.
+        on_short: "redistribute" gives what passes a cap to the other buckets of the corpus, then
+            to the other corpora of the phase, in proportion to their weights (water-filling),
+            earlier phases first.
 
     Raises:
         RecipeError: wrong names, weights or phase boundaries.
@@ -143,7 +158,9 @@ def allocate_phases(
     if on_short == "redistribute":
         counts = _served_in_turn(shares, lengths, caps, where)
     else:
-        counts = [hamilton(_scaled(w, n)) for w, n in zip(shares, lengths, strict=True)]
+        counts = [
+            _apportion(w, n, dict.fromkeys(w, n))[1] for w, n in zip(shares, lengths, strict=True)
+        ]
         _refuse_short(available, caps, counts, requested, sequence_length, where)
         for w, count in zip(shares, counts, strict=True):
             _refuse_vanished(w, count, where)
@@ -175,7 +192,7 @@ def hamilton(quotas: Mapping[str, Fraction]) -> Counts:
 
 
 def water_fill(
-    weights: Mapping[str, Fraction], total: int, caps: Mapping[str, int]
+    weights: Mapping[str, Fraction], total: int | Fraction, caps: Mapping[str, int]
 ) -> dict[str, Fraction]:
     """Quotas min(cap, λ w) that sum to `total`, or to all caps of positive weights if less."""
     quotas = dict.fromkeys(weights, Fraction(0))
@@ -191,6 +208,26 @@ def water_fill(
             left -= caps[name]
             del open_[name]
     return quotas
+
+
+def _apportion(
+    weights: Mapping[str, Fraction], total: int, caps: Mapping[str, int]
+) -> tuple[dict[str, Fraction], Counts]:
+    """(exact quotas, whole counts) under caps, of corpora first, then of the buckets of each."""
+    groups = groups_of(weights)
+    shares = water_fill(
+        {corpus: sum((weights[part] for part in parts), Fraction(0))
+         for corpus, parts in groups.items()},
+        total,
+        {corpus: sum(caps[part] for part in parts if weights[part] > 0)
+         for corpus, parts in groups.items()},
+    )  # fmt: skip
+    quotas, counts = dict[str, Fraction](), Counts()
+    for corpus, whole in hamilton(shares).items():
+        inner = {part: weights[part] for part in groups[corpus]}
+        quotas |= water_fill(inner, shares[corpus], caps)
+        counts |= hamilton(water_fill(inner, whole, caps))
+    return quotas, counts
 
 
 def _scaled(weights: Mapping[str, Fraction], factor: Fraction | int) -> dict[str, Fraction]:
@@ -237,13 +274,13 @@ def _served_in_turn(
 ) -> list[Counts]:
     left, counts = dict(caps), []
     for weights, length in zip(shares, lengths, strict=True):
-        quotas = water_fill(weights, length, left)
-        missing = length - sum(quotas.values())
+        quotas, found = _apportion(weights, length, left)
+        missing = length - sum(found.values())
         if missing > 0:
             what = f"all corpora together are {missing} sequences short under max_epochs"
             raise DataError(where, what, do="lower tokens, raise max_epochs or add data")
-        counts.append(hamilton(quotas))
-        _refuse_vanished(_scaled(quotas, Fraction(1, length)), counts[-1], where)
+        counts.append(found)
+        _refuse_vanished(_scaled(quotas, Fraction(1, length)), found, where)
         left = {name: left[name] - counts[-1][name] for name in left}
     return counts
 
@@ -288,9 +325,12 @@ def fitting_sequences(
     """The largest budget in sequences that fits the caps however its quotas are rounded.
 
     With one phase: the largest at which no exact quota passes its cap. With more, each may round
-    a corpus up once more and move its two ends by one, so three sequences a phase are kept in hand.
+    a corpus up once more and move its two ends by one, so three sequences a phase are kept in hand;
+    with buckets one more, as corpus and bucket may both be rounded up.
     """
     slack = 0 if phases == 1 else 3 * phases
+    if len(groups_of(requested)) < len(requested):
+        slack += phases
     room = [max(caps[name] - slack, 0) / share for name, share in requested.items() if share > 0]
     return math.floor(min(room))
 

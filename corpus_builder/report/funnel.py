@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ..store.manifest import StageManifest
@@ -71,7 +72,8 @@ def mix_of(manifests: Sequence[StageManifest]) -> StageManifest | None:
 def as_json(manifests: Sequence[StageManifest]) -> dict[str, Any]:
     """The funnel and the mix as plain values."""
     mix = mix_of(manifests)
-    tokens = {m.corpus: m.facts for m in manifests if m.identity["verb"] == "tokens"}
+    stores = [m for m in manifests if m.identity["verb"] == "tokens"]
+    tokens = {m.name.removesuffix(".tokens"): m.facts for m in stores}
     return {
         "corpora": {
             name: [asdict(row) for row in rows] for name, rows in funnel(manifests).items()
@@ -91,6 +93,7 @@ def render(manifests: Sequence[StageManifest], *, rules: bool = False) -> list[R
     mix = mix_of(manifests)
     if mix is not None:
         parts.append(_mix_table(mix.facts["corpora"], mix.identity["config"]))
+        parts += [_bucket_table(name, cut) for name, cut in mix.facts.get("buckets", {}).items()]
     return parts
 
 
@@ -155,4 +158,19 @@ def _mix_table(
             f"{part['tokens']:,}", f"{part['unique_tokens']:,}", f"{part['epochs']:.2f}",
             f"{part['effective_tokens']:,}",
         )  # fmt: skip
+    return table
+
+
+def _bucket_table(corpus: str, cut: Mapping[str, Any]) -> RenderableType:
+    from rich.table import Table
+
+    title = f"[bold]{corpus}[/] in buckets by {cut['by']}"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("bucket", style="bold")
+    for name in ("from", "below", "documents", "times"):
+        table.add_column(name, justify="right")
+    borders = ["", *(f"{edge:.10g}" for edge in cut["edges"]), ""]
+    for bucket, (low, high) in enumerate(pairwise(borders)):
+        count, times = cut["documents"][str(bucket)], cut["times"][bucket]
+        table.add_row(f"{corpus}.b{bucket}", low, high, f"{count:,}", f"{times:g}")
     return table

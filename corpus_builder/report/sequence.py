@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class SequenceView:
-    """Sequence `number` of a mix: use `epoch` of sequence `index` of a corpus."""
+    """Sequence `number` of a mix: use `epoch` of sequence `index` of a corpus (or bucket)."""
 
     number: int
     corpus: str
@@ -104,7 +104,7 @@ def _origins(
     context: Context, store: TokensStage, wanted: list[bytes]
 ) -> dict[bytes, tuple[str, str]]:
     """(url, file) of documents by doc_id, from the documents table."""
-    documents, found = store.encode.upstream[0], dict[bytes, tuple[str, str]]()
+    documents, found = store.encode.documents, dict[bytes, tuple[str, str]]()
     for shard in context.shard_names(store.corpus):
         for batch in read_batches(
             data_file(context.folder(documents), shard), ["doc_id", "url", "file"]

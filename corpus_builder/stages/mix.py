@@ -7,7 +7,7 @@ sequences in that order; a corpus too short for its weight is refused before any
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ..mixing import ORDER_VERSION
 from ..mixing.allocation import Allocation, OnShort, Phase, allocate_phases
+from ..mixing.buckets import groups_of, part_name, part_weights
 from ..mixing.weights import proportional, temperature, unimax
 from ..store.arrow_streams import SequenceFiles, StreamWriter
 from ..store.atomic import json_bytes, sha256_file, write_bytes
@@ -23,6 +24,7 @@ from ..store.records import UnitRecord
 from ..store.tables import FileInfo
 from .base import Context, Stage
 from .base import Phase as Units
+from .buckets import BucketStage
 from .tokens import STREAM_ROWS, TokensStage, token_type
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ class MixConfig:
     Attributes:
         steps: (until, weights by corpus) in order, until rising to 1; empty with a sampler.
         sampler: `proportional`, `unimax`, or the temperature; None with steps.
-        max_epochs: of every corpus.
+        max_epochs: of every part: a corpus, or a bucket of one.
+        times: of every part that is a bucket, how often it is read, relative to the others of its
+            corpus; above 0.
     """
 
     tokens: int
@@ -48,9 +52,11 @@ class MixConfig:
     max_epochs: Mapping[str, Fraction]
     on_short: OnShort
     seed: int
+    times: Mapping[str, Fraction] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """Plain values for the fingerprint."""
+        buckets = {"times": _plain(self.times)} if self.times else {}
         return {
             "tokens": self.tokens,
             "sequence_length": self.sequence_length,
@@ -60,23 +66,35 @@ class MixConfig:
             "on_short": self.on_short,
             "seed": self.seed,
             "order_version": ORDER_VERSION,
+            **buckets,
         }
 
     def phases(self, available: Mapping[str, int]) -> list[Phase]:
-        """The stretches of the mix over corpora that hold so many sequences."""
-        if self.sampler is None:
-            return [
-                Phase(until, {name: weights.get(name, Fraction(0)) for name in available})
-                for until, weights in self.steps
-            ]
+        """The stretches of the mix over parts that hold so many sequences."""
+        steps = self.steps or ((Fraction(1), self._sampled(available)),)
+        return [Phase(until, self._parts(weights, available)) for until, weights in steps]
+
+    def _sampled(self, available: Mapping[str, int]) -> Mapping[str, Fraction]:
+        """Weights by corpus, from how many sequences are there."""
+        sizes = {
+            corpus: sum(available[part] for part in parts)
+            for corpus, parts in groups_of(available).items()
+        }
         if self.sampler == "proportional":
-            weights = proportional(available)
-        elif isinstance(self.sampler, Fraction):
-            weights = temperature(available, self.sampler)
-        else:
-            budget = self.tokens // self.sequence_length
-            weights = unimax(available, budget, min(self.max_epochs.values()))
-        return [Phase(1, weights)]
+            return proportional(sizes)
+        if isinstance(self.sampler, Fraction):
+            return temperature(sizes, self.sampler)
+        budget = self.tokens // self.sequence_length
+        return unimax(sizes, budget, min(self.max_epochs.values()))
+
+    def _parts(
+        self, weights: Mapping[str, Fraction], available: Mapping[str, int]
+    ) -> dict[str, Fraction]:
+        found: dict[str, Fraction] = {}
+        for corpus, parts in groups_of(available).items():
+            times = {part: self.times.get(part, Fraction(1)) for part in parts}
+            found |= part_weights(weights.get(corpus, Fraction(0)), available, times)
+        return found
 
 
 def _plain(numbers: Mapping[str, Fraction]) -> dict[str, str]:
@@ -87,27 +105,27 @@ class MixStage(Stage):
     """Materialises the mix as Arrow stream shards that `datasets.load_from_disk` opens.
 
     Args:
-        stores: the token stores, one a corpus with a weight.
+        stores: the token stores, one a corpus with a weight, or one a bucket that is read.
     """
 
     verb = "mix"
 
     def __init__(self, name: str, *, stores: tuple[TokensStage, ...], config: MixConfig) -> None:
         super().__init__(name, corpus=None, upstream=stores, config=config.identity())
-        self.mix, self.stores = config, {str(stage.corpus): stage for stage in stores}
+        self.mix, self.stores = config, {stage.encode.part: stage for stage in stores}
 
     def available(self, context: Context) -> dict[str, int]:
-        """Sequences each corpus holds."""
+        """Sequences each part holds."""
         return {
             corpus: sum(record.facts["sequences"] for record in context.records(stage))
             for corpus, stage in self.stores.items()
         }
 
     def allocation(self, context: Context) -> tuple[Allocation, ...]:
-        """Whole sequences per corpus.
+        """Whole sequences per part.
 
         Raises:
-            DataError: a corpus is too short for its weight.
+            DataError: a part is too short for its weight.
         """
         available = self.available(context)
         return allocate_phases(
@@ -206,7 +224,7 @@ class MixStage(Stage):
         )
 
     def facts(self, context: Context, records: Any) -> dict[str, Any]:
-        """The mix's accounts: per corpus what was asked and realised, epochs, effective tokens."""
+        """The mix's accounts: per part what was asked and realised, epochs, effective tokens."""
         corpora = {}
         for part in self.allocation(context):
             corpora[part.name] = {
@@ -222,7 +240,19 @@ class MixStage(Stage):
                 "cap_hit": part.capped,
                 "effective_tokens": int(part.effective_tokens),
             }
-        return {"corpora": corpora}
+        return {"corpora": corpora, **self._bucket_facts(context)}
+
+    def _bucket_facts(self, context: Context) -> dict[str, Any]:
+        """By corpus: the signal, the edges, and of every bucket its documents and its rate."""
+        found: dict[str, Any] = {}
+        for store in self.stores.values():
+            if isinstance(store.encode, BucketStage):
+                cut = store.encode.buckets
+                facts = cut.facts_of(context)
+                parts = (part_name(str(store.corpus), int(n)) for n in facts["documents"])
+                times = [float(self.mix.times.get(part, 0)) for part in parts]
+                found[str(store.corpus)] = {"by": cut.cut.by, **facts, "times": times}
+        return {"buckets": found} if found else {}
 
 
 def _write(context: Context, stage: Stage, path: str, content: Any) -> FileInfo:

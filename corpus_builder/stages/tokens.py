@@ -1,4 +1,4 @@
-"""The token store of a corpus: documents encoded shard by shard, then packed in hash order.
+"""The token store of a corpus or bucket: documents encoded by shard, then packed in hash order.
 
 Invariant: documents are ordered by a keyed hash of `doc_id` and packed in equal ranges of that
 hash ("blocks"), each followed by EOS; dropping one document disturbs its block only. Tokens in =
@@ -49,9 +49,16 @@ def token_type(vocab: int) -> pa.DataType:
 
 
 class EncodeStage(Stage):
-    """Encodes the documents of a corpus, an Arrow stream a shard, sorted by order key."""
+    """Encodes the documents of a corpus, an Arrow stream a shard, sorted by order key.
+
+    Attributes:
+        part: what its documents are called in the mix: the corpus, or a bucket of it.
+        documents: the stage that holds their text.
+    """
 
     verb = "encode"
+    part: str
+    documents: Stage
 
     def __init__(
         self, name: str, *, corpus: str, documents: DocumentsStage, tokenizer: TokenizerStage,
@@ -60,7 +67,15 @@ class EncodeStage(Stage):
         super().__init__(
             name, corpus=corpus, upstream=(documents, tokenizer), config={"tokenizers": library}
         )
-        self.tokenizer = tokenizer
+        self.tokenizer, self.part, self.documents = tokenizer, corpus, documents
+
+    def size(self, context: Context, whole: int) -> int:
+        """Of so many bytes of a corpus, about how many are its."""
+        return whole
+
+    def members(self, context: Context, unit: str) -> npt.NDArray[np.bool_] | None:
+        """Which of a shard's documents are its, in their order; None for all."""
+        return None
 
     def phases(self, context: Context) -> tuple[Phase, ...]:
         return (Phase("data", context.shard_names(self.corpus)),)
@@ -120,7 +135,7 @@ class EncodeStage(Stage):
 
 
 class TokensStage(Stage):
-    """Packs the encoded documents of a corpus into sequences: the store that mixes read.
+    """Packs the encoded documents of a corpus or bucket into sequences: what mixes read.
 
     Files of unit u: `data/u.arrow` (stream of `input_ids: fixed_size_list[T]`) and
     `data/u.parquet` (where each document lies).
@@ -138,9 +153,13 @@ class TokensStage(Stage):
         self.encode, self.sequence_length = encode, sequence_length
 
     def _blocks(self, context: Context) -> tuple[int, int]:
-        """(files, blocks a file), powers of two, from the size of the base text alone."""
-        base = chain_above(self.encode.upstream[0].upstream[0])[0]
-        size = sum(record.facts["text_bytes"] for record in context.records(base))
+        """(files, blocks a file), powers of two, from the size of the base text alone.
+
+        Of a bucket: of its share of it.
+        """
+        base = chain_above(self.encode.documents.upstream[0])[0]
+        whole = sum(record.facts["text_bytes"] for record in context.records(base))
+        size = self.encode.size(context, whole)
         files = 1 << (size // SHARD_TEXT_BYTES).bit_length()
         least = max(BLOCK_TEXT_BYTES, 4096 * self.sequence_length)
         blocks = 1 << max(0, (size // least).bit_length() - 1)

@@ -259,6 +259,27 @@ def test_verify_exits_with_5_and_names_the_file(
     assert code == 5 and json.loads(text)["findings"][0]["where"] == f"{manifest.stage}/{name}"
 
 
+def test_buckets_are_set_run_shown_and_verified(say: Say, recipe: Path, out: Path) -> None:
+    cut = "{by: n_words, quantiles: [50%], times: [1, 3]}"
+    here = [recipe, "--out", out, "--set", f"mix.buckets.notes={cut}"]
+    _, said, _ = say("plan", *here, "--json")
+    todo = {row["stage"] for row in json.loads(said)["stages"] if row["done"] != row["units"]}
+    assert {"notes.buckets", "notes.b0.tokens", "notes.b1.tokens", "mix"} <= todo
+    assert "notes.encode" not in todo
+    code, said, _ = say("run", *here)
+    assert code == 0
+    assert "notes in buckets by n_words" in said
+    shown = {json.loads(say("mix", *here, "--show", n, "--json")[1])["corpus"] for n in range(20)}
+    assert shown == {"web", "code", "notes.b0", "notes.b1"}
+    assert say("verify", *here)[0] == 0
+    assert say("export", *here, "--to", "olmo", "--what", "documents")[0] == 0
+    assert (out / "exports" / "olmo-documents" / "notes.b1" / "part-00000.npy").is_file()
+    code, _, error = say("check", recipe, "--set", f"mix.buckets.notes={cut}", "--set",
+                         "mix.buckets.notes.times=[1, 2, 3]")  # fmt: skip
+    assert code == 2
+    assert "mix.buckets.notes: 1 quantiles make 2 buckets, but times has 3 numbers" in error
+
+
 def test_gc_says_what_before_it_removes(say: Say, recipe: Path, out: Path) -> None:
     assert "nothing to remove" in say("gc", "--out", out)[1]
     say("run", recipe, "--out", out, "--set", "mix.seed=1", "--quiet")

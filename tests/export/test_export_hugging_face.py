@@ -89,5 +89,5 @@ def test_corpora_take_turns_by_their_size() -> None:
     def shards(name: str, count: int) -> tuple[Shard, ...]:
         return tuple(Shard(Path(f"{name}{n}"), 1, 1, "") for n in range(count))
 
-    found = [shard.path.name for _, shard in interleave({"a": shards("a", 4), "b": shards("b", 2)})]
+    found = [shard.path.name for shard in interleave([shards("a", 4), shards("b", 2)])]
     assert found == ["a0", "b0", "a1", "a2", "b1", "a3"]
