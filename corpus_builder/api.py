@@ -1,4 +1,4 @@
-"""The Python interface: load a recipe, plan it, run it, look at what it came to."""
+"""The Python interface: load a recipe, plan it, run it, look at what it came to, export it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from . import plan as planning
 from . import recipe as recipes
 
 if TYPE_CHECKING:
+    from .export.run import ExportReport
     from .report.funnel import Row
     from .report.verify import Finding
     from .runner import RunReport
@@ -101,6 +102,26 @@ class Plan:
     def mix(self) -> Path:
         """Folder of the mix, for `datasets.load_from_disk`."""
         return self.definition.out / "mix"
+
+    def export(
+        self, to: str, *, what: str | None = None, target: str | Path | None = None
+    ) -> ExportReport:
+        """Lay out the finished run for a trainer, in a folder that appears whole or not at all.
+
+        Args:
+            to: a format: `hf`, `parquet`, `megatron`, `litdata`, `nanogpt`, `datatrove`, `olmo`.
+            what: `mix`, `documents` or `text`; the format's own choice by default.
+            target: folder to make; `exports/<to>-<what>` in the run's folder by default.
+
+        Raises:
+            RecipeError: no such format, it cannot hold that, or the recipe has nothing of the kind.
+            DataError: the run is not finished, or the target is something else.
+        """
+        from .export.run import export, usual_target
+
+        plan = self.definition
+        place = Path(target) if target is not None else usual_target(plan.out, to, what)
+        return export(plan.context, plan.recipe.name, to, place, what)
 
     def verify(self) -> list[Finding]:
         """Hash everything again; what is not as the manifests claim."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from spine import Built
 
 import corpus_builder as cb
 from corpus_builder import runner
+from corpus_builder.cli import main
 
 NAMES = [
     "CorpusError", "DataError", "EngineError", "IntegrityError", "LockedError", "Plan", "Recipe",
@@ -24,6 +26,8 @@ SIGNATURES = {
     "Plan.manifests": "(self) -> 'list[StageManifest]'",
     "Plan.funnel": "(self) -> 'dict[str, list[Row]]'",
     "Plan.documents": "(self, corpus: 'str') -> 'Iterable[Path]'",
+    "Plan.export": "(self, to: 'str', *, what: 'str | None' = None, "
+    "target: 'str | Path | None' = None) -> 'ExportReport'",
     "Plan.verify": "(self) -> 'list[Finding]'",
 }
 PROPERTIES = {"Recipe": {"name"}, "Plan": {"stages", "mix"}}
@@ -96,6 +100,38 @@ def test_a_recipe_is_loaded_planned_run_and_looked_at(
     assert len(list(plan.documents("notes"))) == len(small.plan.splits["notes"])
     assert (plan.mix / "state.json").is_file() and plan.verify() == []
     assert plan.manifests() == small.plan.manifests()
+
+
+def test_an_export_is_that_of_the_command_line(
+    inputs: Path, small: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(small.out, tmp_path / "out", symlinks=True)
+    path = spine.write_recipe(tmp_path / "r.yaml", spine.recipe(inputs))
+    plan = cb.load(path).plan(out=tmp_path / "out")
+    report = plan.export("olmo", what="documents", target=str(tmp_path / "own"))
+    assert report.written
+    assert report.target == tmp_path / "own"
+    options = ["--to", "olmo", "--what", "documents", "--out", str(tmp_path / "out")]
+    main(["export", str(path), *options])
+    usual = tmp_path / "out" / "exports" / "olmo-documents"
+    assert str(usual) in capsys.readouterr().out
+    assert spine.tree(usual) == spine.tree(tmp_path / "own")
+    again = plan.export("olmo", what="documents")
+    assert (again.target, again.written) == (usual, False), "the same place by default"
+    assert plan.export("hf").target.name == "hf-mix", "what the format holds by default"
+
+
+def test_an_export_that_cannot_be_is_refused_as_on_the_command_line(
+    inputs: Path, tmp_path: Path
+) -> None:
+    plan = cb.load(spine.write_recipe(tmp_path / "r.yaml", spine.recipe(inputs))).plan(tmp_path)
+    with pytest.raises(cb.RecipeError, match="did you mean 'olmo'"):
+        plan.export("olmoo")
+    with pytest.raises(cb.RecipeError, match="nanogpt does not hold 'text'"):
+        plan.export("nanogpt", what="text")
+    with pytest.raises(cb.DataError, match="is not built yet"):
+        plan.export("hf")
+    assert not (tmp_path / "exports").exists()
 
 
 def test_settings_of_a_load_are_those_of_set(inputs: Path, tmp_path: Path) -> None:

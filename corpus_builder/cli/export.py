@@ -38,13 +38,11 @@ def export_command(
     a hash of every file, how to read it) and tokenizer.json. Exporting again what is there already
     hashes it and changes nothing.
     """
-    from ..export.formats import choose
-    from ..export.run import export
+    from ..export.run import export, usual_target
 
     plan = plan_of(recipe, overrides, out)
-    entry, chosen = choose(to, what)
-    place = target or plan.out / "exports" / f"{entry.name}-{chosen}"
-    report = export(plan.context, plan.recipe.name, to, place, chosen)
+    place = target or usual_target(plan.out, to, what)
+    report = export(plan.context, plan.recipe.name, to, place, what)
     if as_json:
         emit({"target": str(place), "written": report.written,
               **report.manifest.model_dump(mode="json")})  # fmt: skip

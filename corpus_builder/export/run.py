@@ -39,6 +39,12 @@ class ExportReport:
         return sum(file.bytes for file in self.manifest.files)
 
 
+def usual_target(out: Path, to: str, what: str | None = None) -> Path:
+    """Where an export of the run in `out` goes if nobody says otherwise."""
+    entry, chosen = choose(to, what)
+    return out / "exports" / f"{entry.name}-{chosen}"
+
+
 def export(
     context: Context, recipe: str, to: str, target: Path, what: str | None = None
 ) -> ExportReport:

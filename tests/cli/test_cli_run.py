@@ -242,6 +242,28 @@ def test_peek_prints_a_beginning_or_the_whole(
     assert row["text"].split()[-1] in full.split()
 
 
+def test_mix_shows_where_the_tokens_of_a_sequence_come_from(
+    say: Say, recipe: Path, out: Path
+) -> None:
+    view = json.loads(say("mix", recipe, "--out", out, "--show", 3, "--json")[1])
+    assert view["number"] == 3
+    assert sum(piece["stop"] - piece["start"] for piece in view["pieces"]) == 64
+    code, text, _ = say("mix", recipe, "--out", out, "--show", 3)
+    assert code == 0
+    assert text.startswith(f"sequence 3  sequence {view['index']:,} of corpus {view['corpus']}")
+    assert all(piece["doc_id"] in text.replace("\n", "") for piece in view["pieces"])
+    code, _, error = say("mix", recipe, "--out", out, "--show", 100_000)
+    assert code == 4
+    assert "0 to 186" in error
+    assert say("mix", recipe, "--out", out)[0] == 2, "which one?"
+
+
+def test_plan_fits_workers_into_memory(say: Say, recipe: Path, out: Path) -> None:
+    options = ("plan", recipe, "--out", out, "--workers", 64)
+    assert "4.0 GB for 5 workers" in say(*options, "--memory", "4G")[1]
+    assert "4.0 GB for 1 workers" in say(*options, "--workers", 1, "--memory", "4G")[1]
+
+
 def test_verify_exits_with_5_and_names_the_file(
     say: Say, recipe: Path, out: Path, small: Built
 ) -> None:

@@ -177,7 +177,8 @@ def test_the_readmes_commands_and_python_run(
     exec(compile(block.text, block.where, "exec"), names)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("extract ")
-    assert lines[-1].startswith("runs/quickstart/mix ")
+    assert lines[-2].startswith("runs/quickstart/mix ")
+    assert lines[-1] == "runs/quickstart/exports/megatron-documents"
     assert names["report"].reused["web.extract"] > 0
     assert "web.extract" not in names["report"].done
     assert names["plan"].verify() == []
