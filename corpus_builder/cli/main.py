@@ -33,6 +33,7 @@ VERBS = {
         "Lay out a finished run for a trainer: hf, parquet, megatron, litdata ...",
     ),
     "trial": ("trial", "Compare the arms of a recipe by training small models."),
+    "optimise": ("optimise", "Find the best mix for a target by training small models on many."),
     "sample": ("shelf", "Fetch or describe the sample that the quick start runs on."),
     "gc": ("shelf", "Remove stages that no recipe refers to, after saying what."),
 }

@@ -1,0 +1,199 @@
+"""From a recipe to its best mix: build the corpora, train the swarm, fit, and write what was found.
+
+Invariant: the same recipe, data and options give the same runs and the same answer; whatever kills
+it, the same command trains only what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ..engine import LocalEngine
+from ..fingerprint import fingerprint
+from ..plan import Resources, make_plan
+from ..recipe import BASE_ARM, Recipe
+from ..store.atomic import read_json, run_lock, write_json
+from ..store.errors import RecipeError
+from ..trial.arms import Arm, mix_of, trial_of
+from ..trial.data import ArmData, Heldout, arm_data, heldout_of
+from ..trial.prospect import EVALUATION, Speed
+from ..trial.runs import FEWEST_STEPS, Machine, Run, Settings, settings_of
+from ..trial.trial import PRELOAD, Trainer, build, require_packages
+from .answer import answer, effects, resamples
+from .choosing import Swarm
+from .proxies import Cost, Follower, bits_per_byte, runs_of
+from .report import OptimiseReport, write_report
+from .solving import Array
+from .swarm import Room, room_of, swarm
+
+FEWEST_RUNS = 12
+HEADLINE = "target"
+
+
+def run_optimise(
+    recipe: Recipe, out: Path, resources: Resources, follower: Follower,
+    *, runs: int, budget: float | None = None,
+) -> OptimiseReport:  # fmt: skip
+    """Find the best mix of a recipe for its `trial.target`.
+
+    Args:
+        out: the run's folder; models lie in `trial/` below it, the answer in `optimise/`.
+        runs: of the swarm, FEWEST_RUNS or more.
+        budget: seconds that training may take; fits the runs' tokens, then their number, to it.
+
+    Raises:
+        RecipeError: no trial, no target, a mix in stages or buckets, one corpus, too few runs, or
+            too small a budget.
+        DataError: the corpora are too short for the mix, or hold too little out.
+        CorpusError: whatever building or training raised; finished runs are kept.
+    """
+    require_packages()
+    target = target_of(recipe)
+    if runs < FEWEST_RUNS:
+        what, allowed = f"{runs} runs", f"allowed: {FEWEST_RUNS} or more"
+        raise RecipeError("runs", what, allowed=allowed, do="better 4 to 10 for each corpus")
+    base = Arm(BASE_ARM, make_plan(recipe, out))
+    build([base], resources, follower)
+    with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
+        return _Optimisation(recipe, base, target, out, engine, follower).run(runs, budget)
+
+
+def target_of(recipe: Recipe) -> dict[str, float]:
+    """What the mix is to be good at: weights over held-out corpora, summing to 1.
+
+    Raises:
+        RecipeError: the recipe declares none, or its mix is not one set of weights.
+    """
+    if recipe.trial is None or recipe.trial.target is None:
+        where = recipe.tree.locate(["trial"])
+        what = "trial.target is missing: what is the mix to be good at?"
+        example = f"trial: {{model: 1M, target: {{{next(iter(recipe.corpora))}: 1}}}}"
+        raise RecipeError(where, what, do=f"name held-out corpora with weights, as in `{example}`")
+    trial, mix = trial_of(recipe), mix_of(recipe)
+    if mix.stages is not None:
+        where = recipe.tree.locate(["mix", "stages"])
+        do = "give mix.weights or mix.sampler in their place"
+        raise RecipeError(where, "optimise finds one set of weights, not stages", do=do)
+    if mix.buckets is not None:
+        where = recipe.tree.locate(["mix", "buckets"])
+        do = "make each bucket a corpus of its own by a filter"
+        raise RecipeError(where, "optimise weighs whole corpora, not buckets", do=do)
+    total = sum(trial.target.values())
+    return {name: weight / total for name, weight in trial.target.items()}
+
+
+@dataclass
+class _Optimisation:
+    recipe: Recipe
+    base: Arm
+    target: Mapping[str, float]
+    out: Path
+    engine: LocalEngine
+    follower: Follower
+
+    def __post_init__(self) -> None:
+        self.trial, self.mix = trial_of(self.recipe), mix_of(self.recipe)
+        self.trainer = Trainer(self.out / "trial", self.engine, self.follower)  # type: ignore[arg-type]
+        self.data: ArmData = arm_data(self.base, self.mix.tokens)
+        self.available = {part.name: part.available for part in self.data.allocations}
+        limits = self.base.mix.mix.max_epochs
+        self.max_epochs: Mapping[str, Fraction] = {name: limits[name] for name in self.available}
+        self.heldout: Heldout = heldout_of(self.base, list(self.target))
+
+    def run(self, runs: int, budget: float | None) -> OptimiseReport:
+        tokens = self.trial.tokens or self.mix.tokens
+        first, _ = self._proxies(1, self._settings(tokens, Machine()))
+        machine = self.trainer.machine(first[0])
+        if budget is not None:
+            runs, tokens = self._fitted(runs, tokens, budget, machine)
+        settings = self._settings(tokens, machine)
+        made, mixes = self._proxies(runs, settings)
+        every = {run.name: run for run in made}
+        due = self.trainer.due(every)
+        speed = self.trainer.speed(due) if due else None
+        self.follower.expected(Cost(len(made), len(due), settings.tokens, speed))
+        self.trainer.train(every)
+        self.follower.fitting()
+        losses = bits_per_byte(self.trainer, made)
+        report = self._answered(mixes, losses, settings)
+        return write_report(self.out / "optimise", report, made)
+
+    def _answered(
+        self, mixes: Array, losses: Mapping[str, Array], settings: Settings
+    ) -> OptimiseReport:
+        seed, room = self.mix.seed, self._room(settings)
+        measured = Swarm(
+            mixes,
+            np.stack([losses[corpus] for corpus in self.target]),
+            np.array(list(self.target.values())),
+        )
+        weights = resamples(len(mixes), seed)
+        several = {HEADLINE: measured.headline} if len(self.target) > 1 else {}
+        return OptimiseReport(
+            recipe=self.recipe,
+            target=self.target,
+            settings=settings,
+            room=room,
+            sequences=self.mix.tokens // self.mix.sequence_length,
+            available=self.available,
+            mixes=mixes,
+            losses=losses,
+            answer=answer(room, measured, seed),
+            effects={
+                name: effects(room, mixes, values, weights)
+                for name, values in {**several, **losses}.items()
+            },
+        )
+
+    def _settings(self, tokens: int, machine: Machine) -> Settings:
+        return settings_of(self.trial, self.mix, self.data.vocab, tokens, machine)
+
+    def _room(self, settings: Settings) -> Room:
+        length = self.mix.sequence_length
+        budgets = [settings.tokens // length, self.mix.tokens // length]
+        return room_of(self.available, self.max_epochs, budgets)
+
+    def _proxies(self, runs: int, settings: Settings) -> tuple[tuple[Run, ...], Array]:
+        room = self._room(settings)
+        mixes = swarm(room, runs, self.mix.seed)
+        return runs_of(room, mixes, self.data, self.max_epochs, settings, self.heldout)
+
+    def _fitted(self, runs: int, tokens: int, budget: float, machine: Machine) -> tuple[int, int]:
+        """Runs and tokens for a time; the same again for the same optimisation."""
+        key = [budget, runs, self.recipe.to_canonical(), dict(self.data.contents),
+               self.engine.workers]  # fmt: skip
+        path = self.out / "optimise" / "budgets" / f"{fingerprint(key)[:16]}.json"
+        if not path.exists():
+            settings = self._settings(tokens, machine)
+            speed = self.trainer.speed(self._proxies(self.engine.workers, settings)[0])
+            least = min(FEWEST_STEPS * self.mix.sequence_length, settings.tokens)
+            found = fitted(budget, speed, (runs, settings.tokens), least)
+            write_json(path, dict(zip(("runs", "tokens"), found, strict=True)))
+        known = read_json(path)
+        return int(known["runs"]), int(known["tokens"])
+
+
+def fitted(budget: float, speed: Speed, wanted: tuple[int, int], least: int) -> tuple[int, int]:
+    """Runs and tokens of each that take about `budget` seconds.
+
+    Tokens are given up before runs, down to `least`: many short runs say more of mixes than a few
+    long ones (2407.01492, section 4).
+
+    Raises:
+        RecipeError: not even FEWEST_RUNS of `least` tokens fit.
+    """
+    runs, tokens = wanted
+    while runs > FEWEST_RUNS and speed.seconds(runs, least) > budget:
+        runs -= 1
+    needed = speed.seconds(runs, least)
+    if needed > budget:
+        what = f"{budget:.0f} s are too few for {runs} runs"
+        raise RecipeError("--budget", what, do=f"give it {needed:.0f} s")
+    rounds = -(-runs // speed.processes)
+    affordable = budget / rounds * speed.tokens_per_second - EVALUATION * speed.heldout_tokens
+    return runs, max(least, min(tokens, int(affordable)))

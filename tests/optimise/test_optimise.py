@@ -1,0 +1,290 @@
+"""An optimisation end to end, in this process: what is trained and kept, written and said."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+from spine import Inline, code, notes, write_jsonl, write_parquet, write_recipe
+
+pytest.importorskip("torch", reason="models train with torch: pip install '.[trial]'")
+
+from corpus_builder import runner
+from corpus_builder.cli.optimise import SwarmWatcher, print_report
+from corpus_builder.optimise import answer, choosing, optimise
+from corpus_builder.optimise.optimise import fitted, run_optimise, target_of
+from corpus_builder.optimise.proxies import SEED, Cost
+from corpus_builder.optimise.report import OptimiseReport
+from corpus_builder.plan import Resources
+from corpus_builder.recipe import load_recipe
+from corpus_builder.store.errors import CorpusError, RecipeError
+from corpus_builder.train import machine
+from corpus_builder.trial import trial as trials
+from corpus_builder.trial.prospect import Speed
+
+RUNS = 12
+
+
+def recipe(folder: Path, **mix: Any) -> dict[str, Any]:
+    """Two corpora, more notes than code; the target is code."""
+    return {
+        "name": "tiny",
+        "corpora": {
+            "notes": {"source": {"jsonl": str(folder / "notes.jsonl")}, "stages": ["dedup"]},
+            "code": {"source": {"parquet": str(folder / "code.parquet")}, "stages": []},
+        },
+        "heldout": {"share": "10%", "max_documents": 8},
+        "tokenizer": {"train": {"vocab": 300, "max_bytes": "100KB"}},
+        "mix": {"tokens": 6_000, "sequence_length": 64, "sampler": "proportional", **mix},
+        "trial": {
+            "model": {"layers": 1, "width": 32}, "seeds": 2, "tokens": 1_920,
+            "target": {"code": 2}, "arms": {},
+        },
+    }  # fmt: skip
+
+
+class _Inline(Inline):
+    def __init__(self, folder: Path, workers: int, preload: Sequence[str] = ()) -> None:
+        super().__init__(folder, workers)
+        self.workers = workers
+
+
+@dataclass
+class Heard:
+    """A follower that remembers what it was told."""
+
+    costs: list[Cost] = field(default_factory=list)
+
+    def launched(self, title: str, tasks: int) -> None: ...
+
+    def progressed(self, tasks: int, documents: int, size: int) -> None: ...
+
+    def sealed(self, stage: Any, manifest: Any) -> None: ...
+
+    def expected(self, cost: Cost) -> None:
+        self.costs.append(cost)
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None: ...
+
+    def foreseen(self, prospect: Any) -> None: ...
+
+    def looked(self, seeds: int, undecided: Any) -> None: ...
+
+    def fitting(self) -> None: ...
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _here() -> Any:
+    """Tasks in this process, in fp32; few resamples, no trees."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (runner, trials, optimise):
+            patch.setattr(module, "LocalEngine", _Inline)
+        patch.setattr(machine, "choose_precision", lambda *_, **__: "fp32")
+        patch.setattr(answer, "RESAMPLES", 20)
+        patch.setattr(choosing, "is_installed", lambda: False)
+        yield
+
+
+@dataclass
+class Optimised:
+    """An optimisation that has ended."""
+
+    report: OptimiseReport
+    cost: Cost
+    out: Path
+
+    @property
+    def folders(self) -> list[str]:
+        """Of its runs."""
+        return sorted(path.parent.name for path in (self.out / "trial").glob("*/run.json"))
+
+
+def optimised(path: Path, out: Path, runs: int = RUNS, **options: Any) -> Optimised:
+    """Run one."""
+    heard = Heard()
+    report = run_optimise(
+        load_recipe(path), out, Resources(1, 1 << 30), heard, runs=runs, **options
+    )
+    return Optimised(report, heard.costs[-1], out)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("documents")
+    write_jsonl(folder / "notes.jsonl", notes(200))
+    write_parquet(folder / "code.parquet", code(100))
+    return recipe(folder)
+
+
+@pytest.fixture(scope="module")
+def done(content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Optimised:
+    out = tmp_path_factory.mktemp("out")
+    return optimised(write_recipe(out / "recipe.yaml", content), out)
+
+
+# --- what is trained -----------------------------------------------------------------------------
+
+
+def test_every_mix_is_one_run_at_the_swarms_seed(done: Optimised) -> None:
+    assert len(done.folders) == len(done.report.mixes) == RUNS
+    assert {name.split("-")[2] for name in done.folders} == {str(SEED)}
+    assert (done.cost.runs, done.cost.to_train) == (RUNS, RUNS)
+    assert done.cost.seconds > 0
+
+
+def test_no_trial_can_have_the_swarms_seed(content: dict[str, Any], tmp_path: Path) -> None:
+    trial = content["trial"] | {"seeds": SEED + 1}
+    with pytest.raises(RecipeError, match="seeds"):
+        load_recipe(write_recipe(tmp_path / "r.yaml", content | {"trial": trial}))
+
+
+def test_shares_are_those_that_models_were_trained_on(done: Optimised) -> None:
+    """Regressions see what was realised, in whole sequences, not what was asked for."""
+    table = pq.read_table(done.out / "optimise" / "swarm.parquet").to_pylist()
+    sequences = done.report.settings.steps * done.report.settings.sequences
+    assert sequences == 30
+    for row, mix in zip(table, done.report.mixes, strict=True):
+        assert [row["share.code"], row["share.notes"]] == mix.tolist()
+        assert np.allclose(mix * sequences, np.round(mix * sequences))
+        manifest = json.loads((done.out / "trial" / row["run"] / "run.json").read_text())
+        assert manifest["identity"]["seed"] == SEED
+
+
+def test_the_same_again_trains_nothing_and_says_the_same(done: Optimised) -> None:
+    before = (done.out / "optimise" / "report.json").read_bytes()
+    again = optimised(done.out / "recipe.yaml", done.out)
+    assert again.cost.to_train == 0
+    assert (done.out / "optimise" / "report.json").read_bytes() == before
+
+
+def test_what_was_lost_is_trained_again_and_a_larger_swarm_keeps_the_smaller(
+    done: Optimised, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(done.out, out, symlinks=True)
+    for name in done.folders[:2]:
+        shutil.rmtree(out / "trial" / name)
+    more = optimised(out / "recipe.yaml", out, RUNS + 3)
+    assert more.cost.to_train <= 5
+    assert set(done.folders) <= set(more.folders)
+
+
+# --- what is found and written -------------------------------------------------------------------
+
+
+def test_more_of_the_target_is_chosen_than_there_is(done: Optimised) -> None:
+    report = done.report
+    assert report.weights["code"] > report.natural["code"] + 0.1
+    assert sum(report.weights.values()) == pytest.approx(1)
+    assert report.effects["code"]["code"].value < 0 < report.effects["code"]["notes"].value
+
+
+def test_the_recipe_written_is_the_users_with_other_weights_and_a_trial(done: Optimised) -> None:
+    found, mine = load_recipe(done.report.path), load_recipe(done.out / "recipe.yaml")
+    assert (found.name, found.corpora) == ("tiny-best", found.corpora)
+    assert found.mix.weights == done.report.weights
+    assert found.mix.sampler is None
+    assert [c.to_canonical() for c in found.corpora.values()] == [
+        c.to_canonical() for c in mine.corpora.values()
+    ]
+    assert found.trial.arms == {
+        "natural": {"mix.weights": done.report.natural},
+        "uniform": {"mix.weights": done.report.uniform},
+    }
+    head = done.report.path.read_text("utf-8").split("\nname:")[0].splitlines()
+    assert all(line.startswith("#") for line in head)
+    assert any("corpus trial" in line for line in head)
+
+
+def test_its_trial_runs_at_other_seeds_and_agrees(done: Optimised) -> None:
+    report = trials.run_trial(
+        load_recipe(done.report.path), done.out, Resources(1, 1 << 30), Heard()
+    )
+    assert report.arms == ["base", "natural", "uniform"]
+    assert report.of_arm("natural")["headline"].difference > 0
+    seeds = {name.rsplit("-", 2)[1] for name in done.folders if not name.startswith("mix-")}
+    assert seeds == {"0", "1"}
+
+
+def test_the_terminal_shows_mix_effects_and_what_to_run_next(done: Optimised) -> None:
+    shown = io.StringIO()
+    print_report(Console(file=shown, width=110), done.report, done.out)
+    text = shown.getvalue()
+    for part in ("natural", "chosen", "5-95 %", "best for: 100% code", "held-out text", "corpus"):
+        assert part in text
+    assert f"corpus trial {done.report.path} --out {done.out}" in text.replace("\n", "")
+
+
+def test_the_watcher_says_what_the_swarm_will_cost() -> None:
+    shown = io.StringIO()
+    watcher = SwarmWatcher(Console(file=shown, width=110))
+    with watcher:
+        watcher.expected(Cost(32, 30, 100_000, Speed(2_000.0, 2, 30_000)))
+        watcher.trained(1, 100_000, 3e5)
+        watcher.fitting()
+    assert "32 models on as many mixes, 100,000 tokens each; 2 are trained already" in (
+        shown.getvalue()
+    )
+    assert "2,000 tokens/s in each of 2 processes" in shown.getvalue()
+    assert "1 of 30 models trained" in shown.getvalue()
+
+
+# --- budgets and refusals ------------------------------------------------------------------------
+
+
+def test_a_budget_gives_up_tokens_then_runs() -> None:
+    speed = Speed(1_000.0, 2, 3_000)  # 2 s to score a model
+    assert fitted(10_000, speed, (64, 100_000), 20_000) == (64, 100_000)
+    assert fitted(32 * 52, speed, (64, 100_000), 20_000) == (64, 50_000)
+    assert fitted(20 * 22, speed, (64, 100_000), 20_000) == (40, 20_000)
+    with pytest.raises(RecipeError, match="give it 132 s"):
+        fitted(100, speed, (64, 100_000), 20_000)
+
+
+def test_a_budget_is_remembered(done: Optimised, tmp_path: Path) -> None:
+    """So that an interrupted optimisation trains the same runs, however fast it goes on."""
+    out = tmp_path / "copy"
+    shutil.copytree(done.out, out, symlinks=True)
+    first = optimised(out / "recipe.yaml", out, budget=1e4)
+    (path,) = (out / "optimise" / "budgets").glob("*.json")
+    assert json.loads(path.read_text()) == {"runs": RUNS, "tokens": 1_920}
+    path.write_text(json.dumps({"runs": RUNS, "tokens": 1_280}))
+    again = optimised(out / "recipe.yaml", out, budget=1e4)
+    assert (first.cost.to_train, again.cost.tokens) == (0, 1_280)
+
+
+@pytest.mark.parametrize(
+    ("patch", "what"),
+    [
+        ({"trial": {"model": "1M", "arms": {}}}, "trial.target is missing"),
+        ({"trial": {"model": "1M", "target": {"notes": 1}, "arms": {}}, "mix": {
+            "tokens": 6000, "sequence_length": 64,
+            "stages": [{"until": 0.5, "weights": {"notes": 1, "code": 1}},
+                       {"weights": {"notes": 1, "code": 2}}]}}, "not stages"),
+        ({"mix": {"tokens": 6000, "sequence_length": 64, "sampler": "proportional", "buckets": {
+            "notes": {"by": "n_words", "edges": [50], "times": [1, 2]}}}}, "not buckets"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_optimised_is_refused(
+    content: dict[str, Any], tmp_path: Path, patch: dict[str, Any], what: str
+) -> None:
+    with pytest.raises(RecipeError, match=what):
+        target_of(load_recipe(write_recipe(tmp_path / "r.yaml", content | patch)))
+
+
+def test_missing_packages_are_named(
+    content: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "PACKAGES", ("torch", "no-such-package"))
+    path = write_recipe(tmp_path / "r.yaml", content)
+    with pytest.raises(CorpusError, match="no-such-package"):
+        optimised(path, tmp_path)
