@@ -69,12 +69,14 @@ def target_of(recipe: Recipe) -> dict[str, float]:
     Raises:
         RecipeError: the recipe declares none, or its mix is not one set of weights.
     """
-    if recipe.trial is None or recipe.trial.target is None:
+    target = recipe.trial.target if recipe.trial else None
+    if target is None:
         where = recipe.tree.locate(["trial"])
         what = "trial.target is missing: what is the mix to be good at?"
         example = f"trial: {{model: 1M, target: {{{next(iter(recipe.corpora))}: 1}}}}"
         raise RecipeError(where, what, do=f"name held-out corpora with weights, as in `{example}`")
-    trial, mix = trial_of(recipe), mix_of(recipe)
+    trial_of(recipe)  # checks its names
+    mix = mix_of(recipe)
     if mix.stages is not None:
         where = recipe.tree.locate(["mix", "stages"])
         do = "give mix.weights or mix.sampler in their place"
@@ -83,8 +85,8 @@ def target_of(recipe: Recipe) -> dict[str, float]:
         where = recipe.tree.locate(["mix", "buckets"])
         do = "make each bucket a corpus of its own by a filter"
         raise RecipeError(where, "optimise weighs whole corpora, not buckets", do=do)
-    total = sum(trial.target.values())
-    return {name: weight / total for name, weight in trial.target.items()}
+    total = sum(target.values())
+    return {name: weight / total for name, weight in target.items()}
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The recipe that an optimisation ends in: the user's own with the chosen weights, and a trial.
 
-Invariant: what is written reads back as the recipe meant, and its weights fit its own budget.
+Invariant: what is written reads back as the recipe meant; its weights pass no cap, and no corpus
+with a weight is left without a sequence, at its own budget and at the trial's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import yaml
 from ..recipe import Recipe, load_recipe
 from ..store.atomic import write_bytes
 from ..store.errors import IntegrityError
-from .swarm import Room
+from .swarm import Room, under_caps
 
 if TYPE_CHECKING:
     from .report import OptimiseReport
@@ -24,8 +25,14 @@ PLACES = (3, 4, 5, 6)
 """Decimals of a weight: as few as caps that bind leave room for."""
 
 
-def rounded(room: Room, mix: Array) -> dict[str, float]:
-    """Shares as weights with few decimals that sum to 1 and pass no cap."""
+def rounded(room: Room, mix: Array, sequences: int) -> dict[str, float]:
+    """Shares as weights with few decimals that sum to 1 and pass no cap.
+
+    Args:
+        sequences: of the shortest mix made of them; what has none of them gets 0.
+    """
+    mix = np.where(mix < 1 / sequences + 10.0 ** -PLACES[0], 0, mix)
+    mix = under_caps(mix[None], room.most)[0]
     for places in PLACES:
         unit = 10**places
         most = np.floor(room.most * unit + 1e-6).astype(np.int64)

@@ -1,7 +1,7 @@
 """The report of an optimisation, its files, and the recipe that it ends in.
 
-Invariant: nothing in the files depends on time or machine. The recipe written can be run: its
-weights are allocated at its own budget before it is written, and it is read back.
+Invariant: nothing in the files depends on time or machine but for the number format that models
+were trained in.
 """
 
 from __future__ import annotations
@@ -58,17 +58,21 @@ class OptimiseReport:
     @cached_property
     def weights(self) -> dict[str, float]:
         """The chosen mix as it is written: rounded, within the caps."""
-        return rounded(self.room, self.answer.mix)
+        return rounded(self.room, self.answer.mix, self._shortest)
 
     @cached_property
     def natural(self) -> dict[str, float]:
         """The natural mix, rounded likewise."""
-        return rounded(self.room, self.room.natural)
+        return rounded(self.room, self.room.natural, self._shortest)
 
     @cached_property
     def uniform(self) -> dict[str, float]:
         """The uniform mix, rounded likewise."""
-        return rounded(self.room, self.room.uniform)
+        return rounded(self.room, self.room.uniform, self._shortest)
+
+    @property
+    def _shortest(self) -> int:
+        return min(self.sequences, self.settings.steps * self.settings.sequences)
 
     @property
     def binding(self) -> list[str]:
