@@ -180,7 +180,8 @@ def _read(tree: Node) -> Recipe:
 
 def _arm_nodes(tree: Node) -> dict[str, Mapping[str, Node]]:
     trial = (tree.mapping or {})["trial"].mapping or {}
-    return {name: arm.mapping or {} for name, arm in (trial["arms"].mapping or {}).items()}
+    arms = trial["arms"].mapping or {} if "arms" in trial else {}
+    return {name: arm.mapping or {} for name, arm in arms.items()}
 
 
 def _without_trial(tree: Node) -> Node:

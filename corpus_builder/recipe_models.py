@@ -350,10 +350,12 @@ class Trial(Model):
         model: a size (parameters, about) or a shape.
         seeds: paired runs of every arm.
         tokens: each run is trained on; None is the mix's.
-        target: by corpus, the weight of its held-out text in the headline; None is its share of
-            the mix. Arms that change what a corpus' documents are need one.
+        target: by corpus (or name in `heldout.texts`), the weight of its held-out text in the
+            headline; None is its share of the mix. Arms that change what a corpus' documents are
+            need one.
         margin: differences below it do not matter, in bits per byte; None is what the trial is
             forecast to resolve.
+        pairs: name -> a file of minimal pairs (BLiMP's columns) that every model is tried on.
         arms: name -> the patch, as written.
     """
 
@@ -368,4 +370,5 @@ class Trial(Model):
         Annotated[dict[str, Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)] | None
     ) = None
     margin: float | None = Field(default=None, gt=0)
-    arms: dict[Name, dict[str, Any]] = Field(min_length=1)
+    pairs: dict[Name, Text] = {}
+    arms: dict[Name, dict[str, Any]] = {}

@@ -218,11 +218,23 @@ def publish(plan: Plan) -> None:
 
 
 def unreferenced(out: Path) -> list[Path]:
-    """Stage folders that no recipe on record refers to."""
+    """Folders of stages that no recipe on record refers to, and of models that no report does."""
+    return [*_idle_stages(out), *_idle_models(out)]
+
+
+def _idle_stages(out: Path) -> list[Path]:
     kept = {name for path in (out / "recipes").glob("*.json") for name in read_json(path)["stages"]}
     folder = out / "stages"
     found = sorted(folder.iterdir()) if folder.exists() else []
     return [path for path in found if path.is_dir() and path.name not in kept]
+
+
+def _idle_models(out: Path) -> list[Path]:
+    """Runs of former trials, and those that were never finished."""
+    manifests = [out / name / "manifest.json" for name in ("trial", "optimise")]
+    kept = {run["hash"] for path in manifests if path.exists() for run in read_json(path)["runs"]}
+    found = sorted(path for path in (out / "trial").glob("*-*-*") if path.is_dir())
+    return [path for path in found if path.name.rpartition("-")[2] not in kept]
 
 
 def collect_garbage(out: Path, say: Callable[[Path, int], None], *, dry_run: bool) -> int:

@@ -77,16 +77,17 @@ def sample_command(source: Path | None) -> None:
 def gc_command(out: Path, yes: bool) -> None:
     """Remove stages in OUT that no recipe run there refers to any more, after saying what.
 
-    A recipe refers to the stages of its latest run in this folder.
+    A recipe refers to the stages of its latest run in this folder. Models of trials go too, where
+    the latest trial there does not report them.
     """
     from ..runner import collect_garbage
 
     def say(path: Path, size: int) -> None:
-        click.echo(f"{path.name}  {size_text(size)}")
+        click.echo(f"{path.parent.name}/{path.name}  {size_text(size)}")
 
     total = collect_garbage(out, say, dry_run=True)
     if not total:
-        click.echo("nothing to remove: recipes refer to every stage")
+        click.echo("nothing to remove: every stage and model is referred to")
         return
     if not yes:
         click.confirm(f"remove these, {size_text(total)} in all?", abort=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..train.statistics.comparison import Comparison
+    from ..trial.checks import SelfTests
     from ..trial.prospect import Prospect
     from ..trial.report import TrialReport
 
@@ -56,12 +58,27 @@ class Duration(click.ParamType[float]):
     "--budget", type=Duration(), metavar="TIME",
     help="Fit tokens and seeds to this training time, e.g. 5m.  [default: as the recipe says]",
 )  # fmt: skip
+@click.option(
+    "--self-test", is_flag=True,
+    help="Also train the base on data drawn anew (it must not differ) and on shuffled tokens (they "
+    "must be seen to be worse, in order); else the report is void.",
+)  # fmt: skip
+@click.option(
+    "--lr-check", is_flag=True,
+    help="Also train everything at a tenth of the learning rate: does each sign hold?",
+)  # fmt: skip
+@click.option(
+    "--until-decided", is_flag=True,
+    help="Go on with more seeds for arms on which the trial cannot tell (to 4 times the recipe's "
+    "seeds, or as --budget allows); alpha is spread over the looks.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
 @click.option("--memory", type=Size(), help="Memory for all of them, e.g. 4G.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the report alone.")
 @json_option
 def trial_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], budget: float | None,
+    self_test: bool, lr_check: bool, until_decided: bool,
     workers: int | None, memory: int | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare the arms of RECIPE by training small models on each, with the same seeds.
@@ -69,21 +86,25 @@ def trial_command(
     Builds what the arms need (what they share, once), says what training will cost and the
     smallest difference it could detect, trains, and says of every arm: better, worse, equivalent
     or cannot tell. Finished models are kept: after an interruption or with another arm, the same
-    command trains only what is missing. The exit code is 0 whatever the verdicts.
+    command trains only what is missing. The exit code is 0 whatever the verdicts, and 1 where
+    --self-test makes the report void.
     """
     from ..plan import resources
-    from ..trial.trial import run_trial
+    from ..trial.trial import Options, run_trial
 
     loaded = load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     given = resources(workers, memory)
+    options = Options(budget, self_test, lr_check, until_decided)
     watcher = TrialWatcher(console(stderr=True), quiet=quiet or as_json)
     with watcher:
-        report = run_trial(loaded, folder, given, watcher, budget=budget)
+        report = run_trial(loaded, folder, given, watcher, options)
     if as_json:
         emit(report.as_json())
     else:
         print_report(console(), report, folder / "trial")
+    if report.void:
+        raise SystemExit(1)
 
 
 class TrialWatcher(TerminalWatcher):
@@ -91,32 +112,46 @@ class TrialWatcher(TerminalWatcher):
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         super().__init__(console, quiet=quiet)
-        self._goal = 0
+        self._tokens = 0
         self._models = (0, 0)
+        self._seen = (0, 0.0)
+        self._loss = ""
 
     def foreseen(self, prospect: Prospect) -> None:
         """What training will cost and what it could see."""
-        self._goal = prospect.to_train * prospect.tokens
-        self._models = (0, prospect.to_train)
+        self._tokens = prospect.tokens
         if not self.quiet:
             for line in prospect_lines(prospect):
                 self.console.print(line)
 
-    def trained(self, runs: int, tokens: int) -> None:
-        """Move the bar."""
+    def launched(self, title: str, tasks: int) -> None:
+        """A new bar; of models, once it is known how long they are."""
+        super().launched(title, tasks)
+        self._models, self._seen, self._loss = (0, tasks), (0, 0.0), ""
+
+    def looked(self, seeds: int, undecided: Sequence[str]) -> None:
+        """Say what goes on."""
+        if not self.quiet:
+            what = f"undecided: {', '.join(undecided)}" if undecided else "all arms are decided"
+            self.console.print(f"[bold]look[/]     after {seeds} seeds, {what}")
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None:
+        """Move the bar; the loss is a mean over what was trained since it last moved."""
+        if tokens > self._seen[0]:
+            loss = (nats - self._seen[1]) / (tokens - self._seen[0])
+            self._seen, self._loss = (tokens, nats), f", loss {loss:.3f}"
         if self._progress and self._task is not None:
             seconds = max(time.monotonic() - self._began, 1e-9)
-            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s, {runs} models done"
-            self._progress.update(self._task, completed=tokens, total=self._goal, rate=rate)
+            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s{self._loss}, {runs} models done"
+            total = self._models[1] * self._tokens
+            self._progress.update(self._task, completed=tokens, total=total, rate=rate)
         elif not self.quiet and runs > self._models[0]:
             self._models = (runs, self._models[1])
-            self.console.print(f"  {runs} of {self._models[1]} models trained")
+            self.console.print(f"  {runs} of {self._models[1]} models trained{self._loss}")
 
 
 def prospect_lines(prospect: Prospect) -> list[str]:
     """Cost and power, for people."""
-    if not prospect.runs:
-        return []
     speed = prospect.speed
     lines = [
         f"[bold]trial[/]    {prospect.runs} models ({prospect.seeds} seeds), "
@@ -127,6 +162,10 @@ def prospect_lines(prospect: Prospect) -> list[str]:
             f"[bold]cost[/]     about {duration_text(prospect.seconds)} at "
             f"{speed.tokens_per_second:,.0f} tokens/s in each of {speed.processes} processes"
         )
+    looks = prospect.looks
+    if len(looks) > 1:
+        shown = ", ".join(str(look.seeds) for look in looks)
+        lines.append(f"[bold]looks[/]    after {shown} seeds; an arm goes on while it is undecided")
     power = prospect.design
     lines.append(
         f"[bold]detects[/]  a difference of {prospect.smallest:.3f} bits per byte in the headline "
@@ -147,29 +186,80 @@ def duration_text(seconds: float) -> str:
 
 def print_report(screen: Console, report: TrialReport, folder: Path) -> None:
     """The report in the terminal."""
-    from ..trial.report import HEADLINE
-
-    if report.comparisons is not None:
+    if report.prospect is not None:
         screen.print(_scores(report))
-        screen.print(_comparisons(report))
-        shown = ", ".join(f"{share:.0%} {corpus}" for corpus, share in report.headline.items())
-        declared = "the declared target" if report.target_declared else "the base's mix"
-        screen.print(
-            f"headline: {shown} of held-out text ({declared}) · {report.prospect.seeds} paired "
-            f"seeds of {report.settings.tokens:,} tokens · intervals and p-values hold for all "
-            f"comparisons together (Holm, 5 %) · margin {report.prospect.margin:.3f}"
-        )
+        if report.verdicts:
+            screen.print(_comparisons(report))
+        screen.print(_terms(report, report.prospect))
+        for line in _pairs(report):
+            screen.print(line)
         for arm in report.arms[1:]:
-            screen.print(_about(report, arm, report.of_arm(arm).get(HEADLINE)))
+            screen.print(_about(report, arm))
     for arm, changed in report.apart.items():
         screen.print(
             f"[bold]{arm}[/]: [yellow]not comparable[/]: it changes which texts "
             f"{', '.join(changed)} holds, so held-out text made by the base would favour the base; "
-            f"declare trial.target (weights over held-out corpora) to compare it all the same"
+            f"declare trial.target (weights over held-out corpora or heldout.texts) to compare it"
         )
     for warning in report.warnings:
         screen.print(f"[yellow]note[/] {warning}")
+    if report.self_tests is not None:
+        for line in _self_tests(report.self_tests):
+            screen.print(line)
     screen.print(f"[bold]files[/]  {folder}   report.json, measurements and curves as Parquet")
+
+
+def _terms(report: TrialReport, prospect: Prospect) -> str:
+    """What the numbers are of."""
+    shown = ", ".join(f"{share:.0%} {corpus}" for corpus, share in report.headline.items())
+    declared = "the declared target" if report.target_declared else "the base's mix"
+    seeds = sorted({found.look.seeds for found in report.verdicts.values()} or {prospect.seeds})
+    return (
+        f"headline: {shown} of held-out text ({declared}) · {' or '.join(map(str, seeds))} paired "
+        f"seeds of {report.settings.tokens:,} tokens · intervals and p-values hold for all "
+        f"comparisons together (Holm, 5 %{_looks(prospect)}) · margin {prospect.margin:.3f}"
+    )
+
+
+def _looks(prospect: Prospect) -> str:
+    count = len(prospect.looks)
+    return f" spread over {count} looks" if count > 1 else ""
+
+
+def _pairs(report: TrialReport) -> list[str]:
+    """A line a probe: how many minimal pairs each arm has right."""
+    lines = []
+    for probe, arms in report.pairs.items():
+        parts = []
+        for arm, found in arms.items():
+            text = f"{arm} {found.right:.1%}"
+            if found.difference is not None and found.interval is not None:
+                low, high = found.interval
+                text += f" ({found.difference:+.1%}, {low:+.1%} to {high:+.1%})"
+            parts.append(text)
+        lines.append(f"minimal pairs, {probe}: {', '.join(parts)} · chance is 50 %")
+    return lines
+
+
+def _self_tests(found: SelfTests) -> list[str]:
+    """Whether the report stands."""
+    series = ", ".join(
+        f"{damage:.0%} {loss:.3f}"
+        for damage, loss in zip(found.series.damage, found.series.means, strict=True)
+    )
+    lines = [
+        f"self-test, A/A: {_passed(found.aa.passed)}: {found.aa.reason} (a sound trial fails in "
+        f"{found.aa.false_alarm or 0:.0%} of cases)",
+        f"self-test, shuffled tokens: {_passed(found.series.test.passed)}: "
+        f"{found.series.test.reason} ({series} bits per byte)",
+    ]
+    if found.void:
+        lines.append("[red bold]The report is void[/]: its verdicts prove nothing.")
+    return lines
+
+
+def _passed(passed: bool) -> str:
+    return "[green]passed[/]" if passed else "[red]failed[/]"
 
 
 def _scores(report: TrialReport) -> Any:
@@ -220,15 +310,23 @@ def _needed(found: Comparison) -> str:
     return f" (about {seeds:,} seeds would, if the difference is as seen)"
 
 
-def _about(report: TrialReport, arm: str, headline: Comparison | None) -> str:
+def _about(report: TrialReport, arm: str) -> str:
     """How an arm was paired, and what its gap is worth at a larger scale."""
-    pairing, odds = report.pairing[arm], report.odds[arm]
+    pairing, odds, headline = report.pairing[arm], report.odds[arm], report.verdicts[arm].headline
     text = f"[bold]{arm}[/]: {pairing['same_sequences']:.0%} of its sequences are the base's"
     if arm in report.own_tokenizer:
         text += "; its tokenizer is its own, so its initial weights differ"
-    if headline is None or headline.identical:
+    if headline.identical:
         return text
-    return (
-        f"{text}; of {odds.pairs:,} pairs of mixes with such a gap at 1M parameters, "
+    text += (
+        f"; of {odds.pairs:,} pairs of mixes with such a gap at 1M parameters, "
         f"{odds.share:.0%} kept their order at 60M (RegMix, 2407.01492)"
     )
+    if arm in report.slower:
+        slower = report.slower[arm]
+        holds = {True: "the sign holds", False: "[red]the sign turns[/]", None: "cannot tell"}
+        text += (
+            f"; at a tenth of the learning rate {slower.comparison.difference:+.4f}: "
+            f"{holds[slower.holds]}"
+        )
+    return text

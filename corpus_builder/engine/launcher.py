@@ -61,6 +61,8 @@ def launch(order: dict[str, Any], work: bytes) -> None:
 def main() -> None:
     """Serve launches from standard input until it ends: a JSON line, then the pickled work.
 
+    Arguments name further modules for the forkserver to import.
+
     datatrove's executor forks a manager here; like us it must not outlive its parent.
     """
     import multiprocess
@@ -68,7 +70,7 @@ def main() -> None:
     from . import forked  # noqa: F401
 
     die_with_parent()
-    multiprocess.set_forkserver_preload(list(PRELOAD))
+    multiprocess.set_forkserver_preload([*PRELOAD, *sys.argv[1:]])
     # Whatever a library prints, here or in a worker, must not look like a reply.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

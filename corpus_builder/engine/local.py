@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,10 +35,11 @@ class LocalEngine:
     Args:
         folder: for boards and logs.
         workers: processes.
+        preload: modules that workers inherit imported, beside those that every run needs.
     """
 
-    def __init__(self, folder: Path, workers: int) -> None:
-        self.folder, self.workers = folder, workers
+    def __init__(self, folder: Path, workers: int, preload: Sequence[str] = ()) -> None:
+        self.folder, self.workers, self.preload = folder, workers, tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
         self._launches = 0
         shutil.rmtree(folder / "boards", ignore_errors=True)
@@ -88,7 +89,7 @@ class LocalEngine:
             }
             with (self.folder / "engine.log").open("a") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "corpus_builder.engine.launcher"],
+                    [sys.executable, "-m", "corpus_builder.engine.launcher", *self.preload],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

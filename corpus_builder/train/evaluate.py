@@ -195,12 +195,15 @@ def encode_pairs(table: pa.Table, tokenizer: Any, eos: str) -> MinimalPairs:
     )
 
 
-def score_pairs(model: Decoder, pairs: MinimalPairs) -> dict[str, float]:
-    """Share of pairs whose good sentence is more probable, by phenomenon; a tie is a failure.
+def score_pairs(model: Decoder, pairs: MinimalPairs) -> dict[str, tuple[int, int]]:
+    """(pairs, those whose good sentence is more probable) by phenomenon; a tie is a failure.
 
     The whole sentence counts, without normalising its length, as BLiMP does.
     """
     good, bad = score(model, pairs.good), score(model, pairs.bad)
     right = good.bits < bad.bits
     kinds = np.array(pairs.phenomenon)
-    return {str(kind): float(right[kinds == kind].mean()) for kind in np.unique(kinds)}
+    return {
+        str(kind): (int((kinds == kind).sum()), int(right[kinds == kind].sum()))
+        for kind in np.unique(kinds)
+    }

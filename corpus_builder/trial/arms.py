@@ -79,16 +79,17 @@ def trial_of(recipe: Recipe) -> Trial:
     """The trial of a recipe, its target checked.
 
     Raises:
-        RecipeError: it has none, or the target names a corpus that is not there.
+        RecipeError: it has none, or the target names what is not held out.
     """
     if recipe.trial is None:
         do = "add `trial: {model: 1M, arms: {...}}`"
         raise RecipeError(recipe.tree.where, f"recipe {recipe.name} has no trial", do=do)
+    known = [*recipe.corpora, *(recipe.heldout.texts if recipe.heldout else ())]
     for name in recipe.trial.target or ():
-        if name not in recipe.corpora:
+        if name not in known:
             where = recipe.tree.locate(["trial", "target", name])
-            allowed = did_you_mean(name, recipe.corpora)
-            raise RecipeError(where, f"trial.target: there is no corpus {name!r}", allowed=allowed)
+            what = f"trial.target: there is no corpus and no heldout.texts {name!r}"
+            raise RecipeError(where, what, allowed=did_you_mean(name, known))
     return recipe.trial
 
 

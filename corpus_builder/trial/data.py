@@ -6,7 +6,7 @@ nested in the base's wherever their mixes have the same phases; the held-out tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,8 @@ from ..store.tables import read_table
 from .arms import Arm
 
 TEXT_CHARACTERS = 8_000
-"""Of each held-out document are scored: a few books must not cost more than all training."""
+"""Of each held-out document are scored: a few books must not cost more than all training. A text of
+a user's own is scored in pieces of at most so many."""
 
 FEWEST_DOCUMENTS = 2
 """A corpus with fewer shows no spread between documents."""
@@ -129,59 +130,92 @@ def same_sequences(arm: ArmData, base: ArmData) -> float:
 
 @dataclass(frozen=True)
 class Heldout:
-    """The held-out documents that all arms are scored on, as the base made them.
+    """What all arms are scored on: the base's held-out documents, and texts of a user's own.
 
     Attributes:
         path: of the table.
         digest: of its content.
-        corpora: documents of each corpus, those with fewer than FEWEST_DOCUMENTS left out.
-        characters: of all of them that are scored.
+        corpora: documents of each corpus, and pieces of each set of own texts, those with fewer
+            than FEWEST_DOCUMENTS left out.
+        own: names of the latter.
+        most: pieces of each of them.
+        characters: of all that is scored.
     """
 
     path: Path
     digest: str
     corpora: Mapping[str, int]
+    own: tuple[str, ...]
+    most: int
     characters: int
 
     def texts(self) -> dict[str, tuple[list[bytes], list[str]]]:
         """(doc_ids, the texts that are scored) of each corpus, in the table's order."""
-        found = heldout_texts(self.path)
+        found = heldout_texts(self.path, self.own, self.most)
         return {corpus: found[corpus] for corpus in self.corpora}
 
 
-def heldout_texts(path: Path) -> dict[str, tuple[list[bytes], list[str]]]:
-    """(doc_ids, texts cut at TEXT_CHARACTERS) of each corpus in a held-out table."""
+def heldout_texts(
+    path: Path, own: Collection[str], most: int
+) -> dict[str, tuple[list[bytes], list[str]]]:
+    """(doc_ids, texts) of each corpus in a held-out table, as they are scored.
+
+    A document counts with its first TEXT_CHARACTERS. Own texts count whole, cut into pieces that
+    share their doc_id; where there are more than `most`, evenly spaced ones.
+    """
     found: dict[str, tuple[list[bytes], list[str]]] = {}
     for row in read_table(path, ["corpus", "doc_id", "text"]).to_pylist():
-        if row["text"]:
-            ids, texts = found.setdefault(row["corpus"], ([], []))
-            ids.append(row["doc_id"])
-            texts.append(row["text"][:TEXT_CHARACTERS])
+        whole = row["corpus"] in own
+        parts = pieces(row["text"]) if whole else [row["text"][:TEXT_CHARACTERS]]
+        ids, texts = found.setdefault(row["corpus"], ([], []))
+        for part in parts:
+            if part:
+                ids.append(row["doc_id"])
+                texts.append(part)
+    for name in own:
+        ids, texts = found.get(name, ([], []))
+        if len(texts) > most:
+            chosen = [len(texts) * i // most for i in range(most)]
+            found[name] = [ids[i] for i in chosen], [texts[i] for i in chosen]
     return found
 
 
+def pieces(text: str, longest: int = TEXT_CHARACTERS) -> list[str]:
+    """The text in pieces of at most `longest` characters, cut at blank lines where there are any.
+
+    Joined they are the text.
+    """
+    found, start = list[str](), 0
+    while len(text) - start > longest:
+        cut = text.rfind("\n\n", start, start + longest)
+        end = cut + 2 if cut > start and cut + 2 <= start + longest else start + longest
+        found.append(text[start:end])
+        start = end
+    return [*found, text[start:]]
+
+
 def heldout_of(base: Arm, needed: Sequence[str]) -> Heldout:
-    """The held-out documents of a built base.
+    """What is held out by a built base.
 
     Args:
-        needed: corpora of the headline.
+        needed: corpora, or names of own texts, of the headline.
 
     Raises:
-        DataError: one of them has too few.
+        DataError: one of them has too few documents.
     """
     stage, context = base.plan.stages["heldout"], base.plan.context
     if not isinstance(stage, HeldoutStage):
         raise TypeError(f"{stage.id} holds nothing out")
-    path = data_file(context.folder(stage), "heldout")
-    found = heldout_texts(path)
-    counts = {
-        corpus: len(found[corpus][1]) for corpus in base.plan.recipe.corpora if corpus in found
-    }
-    for corpus in needed:
-        if counts.get(corpus, 0) < FEWEST_DOCUMENTS:
-            what = f"{counts.get(corpus, 0)} held-out documents of corpus {corpus!r}"
-            do = "raise heldout.share, or leave the corpus out of trial.target"
+    path, own = data_file(context.folder(stage), "heldout"), tuple(stage.texts)
+    most = stage.heldout.max_documents
+    found = heldout_texts(path, own, most)
+    names = [*base.plan.recipe.corpora, *own]
+    counts = {name: len(found[name][1]) for name in names if name in found}
+    for name in needed:
+        if counts.get(name, 0) < FEWEST_DOCUMENTS:
+            what = f"{counts.get(name, 0)} held-out documents of {name!r}"
+            do = "raise heldout.share or give it more texts, or leave it out of trial.target"
             raise DataError("trial", what, allowed=f"at least {FEWEST_DOCUMENTS} are needed", do=do)
-    corpora = {corpus: n for corpus, n in counts.items() if n >= FEWEST_DOCUMENTS}
-    characters = sum(len(text) for corpus in corpora for text in found[corpus][1])
-    return Heldout(path, context.stage_digest(stage), corpora, characters)
+    corpora = {name: n for name, n in counts.items() if n >= FEWEST_DOCUMENTS}
+    characters = sum(len(text) for name in corpora for text in found[name][1])
+    return Heldout(path, context.stage_digest(stage), corpora, own, most, characters)

@@ -6,7 +6,7 @@ power rests on stated spreads, because the trial's own are not known yet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..store.atomic import read_json, write_json
 from ..store.errors import RecipeError
 from ..train.statistics.family import Family
 from ..train.statistics.forecast import Design, resolvable_margin, smallest_detectable
+from .looks import MOST_SEEDS, Look
 
 SD_SEEDS = 0.03
 """Of a paired difference between seeds, bits per byte: .025 to .036 measured on 1M to 4M models."""
@@ -22,7 +23,9 @@ SD_SEEDS = 0.03
 SD_DOCUMENTS = 0.1
 """Of a paired difference between documents, bits per byte: assumed, a tenth of a usual loss."""
 
-MOST_SEEDS = 20
+FIRST_LOOK = 0.5
+"""Share of a budget that is spent before the first look, where undecided arms may go on."""
+
 EVALUATION = 2 / 3
 """A scored token costs so much of a trained one: a forward pass is a third, and windows overlap."""
 
@@ -52,7 +55,8 @@ class Prospect:
     """What a trial is going to be.
 
     Attributes:
-        runs: models in all; `to_train` of them are not cached.
+        runs: models up to the first look; `to_train` of them are not cached.
+        looks: when arms are compared; one, unless undecided arms may go on.
         tokens: of each run.
         speed: None where nothing is to train.
         design: of an arm's headline, with the stated spreads.
@@ -61,7 +65,7 @@ class Prospect:
 
     runs: int
     to_train: int
-    seeds: int
+    looks: tuple[Look, ...]
     tokens: int
     speed: Speed | None
     design: Design
@@ -69,8 +73,13 @@ class Prospect:
     margin_declared: bool
 
     @property
+    def seeds(self) -> int:
+        """Up to the first look."""
+        return self.looks[0].seeds
+
+    @property
     def seconds(self) -> float:
-        """Training and scoring left to do."""
+        """Training and scoring left to do up to the first look."""
         return self.speed.seconds(self.to_train, self.tokens) if self.speed else 0.0
 
     @property
@@ -83,7 +92,7 @@ class Prospect:
         return {
             "runs": self.runs,
             "to_train": self.to_train,
-            "seeds": self.seeds,
+            "looks": [[look.seeds, look.alpha] for look in self.looks],
             "tokens_per_run": self.tokens,
             "tokens_per_second": self.speed.tokens_per_second if self.speed else None,
             "processes": self.speed.processes if self.speed else None,
@@ -97,10 +106,11 @@ class Prospect:
         }
 
 
-def design_of(seeds: int, documents: int, arms: int, corpora: int) -> Design:
-    """An arm's headline, as `compare_arms` will test it."""
+def power_at(look: Look, documents: int, arms: int, corpora: int) -> Design:
+    """An arm's headline at a look, as `compare_arms` will test it."""
     family = Family(arms, corpora if corpora > 1 else 0)
-    return Design(seeds, SD_SEEDS, SD_DOCUMENTS, documents, 1 / family.headline_weight)
+    comparisons = 1 / family.headline_weight
+    return Design(look.seeds, SD_SEEDS, SD_DOCUMENTS, documents, comparisons, look.alpha)
 
 
 def margin_of(design: Design, declared: float | None) -> float:
@@ -110,39 +120,72 @@ def margin_of(design: Design, declared: float | None) -> float:
 
 @dataclass(frozen=True)
 class Fit:
-    """Seeds, and tokens of each run."""
+    """What a time affords.
+
+    Attributes:
+        seeds, tokens: up to the first look, of each run.
+        last: seeds that a single undecided arm may go on to.
+        more: models that may be trained after the first look.
+    """
 
     seeds: int
     tokens: int
+    last: int
+    more: int = 0
 
 
-def fit(budget: float, speed: Speed, arms: int, wanted: Fit, least: int) -> Fit:
+@dataclass(frozen=True)
+class Shape:
+    """Models that a trial trains for each seed.
+
+    Attributes:
+        arms: with the base.
+        extra: of the checks.
+        goes_on: whether part of the budget is kept for undecided arms.
+    """
+
+    arms: int
+    extra: int = 0
+    goes_on: bool = False
+
+    @property
+    def models(self) -> int:
+        """Up to the first look."""
+        return self.arms + self.extra
+
+
+def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> Fit:
     """Seeds and tokens that take about `budget` seconds.
 
     Tokens come first: up to those wanted, at the wanted number of seeds. What is left over buys
     seeds, up to MOST_SEEDS; where it is short, seeds are given up before a run has fewer than
-    `least` tokens.
-
-    Args:
-        arms: with the base.
+    `least` tokens. Where undecided arms may go on, the first look comes at FIRST_LOOK of the
+    budget, and the rest buys further seeds of the base and one arm.
 
     Raises:
         RecipeError: not even two seeds of `least` tokens fit.
     """
-    seeds = wanted.seeds
-    while seeds > 2 and speed.seconds(arms * seeds, least) > budget:
+    share = budget * FIRST_LOOK if shape.goes_on else budget
+    models, seeds = shape.models, wanted.seeds
+    while seeds > 2 and speed.seconds(models * seeds, least) > share:
         seeds -= 1
-    if speed.seconds(arms * seeds, least) > budget:
-        needed = speed.seconds(arms * seeds, least)
-        what = f"{budget:.0f} s are too few for 2 seeds of {arms} arms"
+    if speed.seconds(models * seeds, least) > share:
+        needed = speed.seconds(models * seeds, least) * budget / share
+        what = f"{budget:.0f} s are too few for 2 seeds of {models} models"
         raise RecipeError("--budget", what, do=f"give it {needed:.0f} s, or take arms away")
-    rounds = -(-arms * seeds // speed.processes)
-    affordable = budget / rounds * speed.tokens_per_second - EVALUATION * speed.heldout_tokens
-    if affordable < wanted.tokens:
-        return Fit(seeds, max(least, _rounded(int(affordable))))
-    while seeds < MOST_SEEDS and speed.seconds(arms * (seeds + 1), wanted.tokens) <= budget:
-        seeds += 1
-    return Fit(seeds, wanted.tokens)
+    rounds = -(-models * seeds // speed.processes)
+    affordable = share / rounds * speed.tokens_per_second - EVALUATION * speed.heldout_tokens
+    tokens = wanted.tokens
+    if affordable < tokens:
+        tokens = max(least, _rounded(int(affordable)))
+    elif not shape.goes_on:
+        while seeds < MOST_SEEDS and speed.seconds(models * (seeds + 1), tokens) <= budget:
+            seeds += 1
+    more = 0
+    if shape.goes_on:
+        rest = budget - speed.seconds(models * seeds, tokens)
+        more = speed.processes * int(rest / speed.seconds(1, tokens))
+    return Fit(seeds, tokens, max(seeds, min(MOST_SEEDS, seeds + more // 2)), more)
 
 
 def _rounded(tokens: int) -> int:
@@ -159,6 +202,6 @@ def remembered_fit(folder: Path, key: Any, fresh: Fit | None = None) -> Fit | No
     """
     path = folder / "budgets" / f"{fingerprint(key)[:16]}.json"
     if fresh is not None:
-        write_json(path, {"seeds": fresh.seeds, "tokens": fresh.tokens})
+        write_json(path, asdict(fresh))
         return fresh
     return Fit(**read_json(path)) if path.exists() else None

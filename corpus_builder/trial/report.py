@@ -6,8 +6,8 @@ time, machine or order of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,22 +18,24 @@ import pyarrow as pa
 from ..recipe import BASE_ARM
 from ..store.atomic import write_json
 from ..store.tables import write_table
-from ..train.statistics.comparison import Comparison, Comparisons, Terms
+from ..train.statistics.comparison import Comparison, Terms, Verdict
 from ..train.statistics.components import Part, estimate
 from ..train.statistics.forecast import smallest_detectable
 from ..train.statistics.intervals import half_width
-from ..train.statistics.measurements import Measurements, headline_weights
-from ..train.statistics.transfer import TransferOdds, gap_in_nats, transfer_odds
+from ..train.statistics.measurements import headline_weights
+from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
 from ..train.statistics.verdicts import compare_arms
+from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
+from .measured import Key, Results, measurements
 from .prospect import Prospect
 from .runs import Result, Run, Settings
 
 if TYPE_CHECKING:
-    from .trial import Design
+    from .looks import Look
+    from .trial import Design, Options
 
 ALPHA = 0.05
 HEADLINE = "headline"
-Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,79 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """A probe's minimal pairs: the share that an arm has right, a mean over seeds.
+
+    Attributes:
+        difference: to the base, seeds paired; None for the base.
+        interval: of the difference, 95 %, for new seeds on the same pairs; this one alone.
+    """
+
+    right: float
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class ArmVerdict:
+    """An arm against the base, at the look where it was decided, or the last one it had.
+
+    Attributes:
+        look: its seeds, and the part of alpha that its comparisons were made at.
+        comparisons: by corpus, or HEADLINE.
+    """
+
+    look: Look
+    terms: Terms
+    comparisons: Mapping[str, Comparison]
+
+    @property
+    def headline(self) -> Comparison:
+        """What counts."""
+        return self.comparisons[HEADLINE]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether more seeds could decide it."""
+        return self.headline.verdict is Verdict.CANNOT_TELL
+
+
+def compared(
+    results: Results, design: Design, look: Look, arms: Sequence[str], every: int, margin: float
+) -> dict[str, ArmVerdict]:
+    """The verdicts of a look.
+
+    Args:
+        arms: undecided until now.
+        every: arms of the trial, decided ones too.
+    """
+    if not arms:
+        return {}
+    weights = headline_weights(design.headline, tuple(design.heldout.corpora))
+    terms = Terms(alpha=look.alpha, margin=margin)
+    measured = measurements(results, look.seeds, arms)
+    found = compare_arms(measured, weights, terms, others=every - len(arms))
+    return {
+        arm: ArmVerdict(
+            look,
+            terms,
+            {c.corpus or HEADLINE: c for c in (*found.headline, *found.corpora) if c.arm == arm},
+        )
+        for arm in arms
+    }
+
+
+@dataclass(frozen=True)
 class TrialReport:
     """What a trial came to.
 
     Attributes:
         headline: weight of each corpus, summing to 1.
         scores: arm -> corpus or HEADLINE -> score; empty where nothing was compared.
-        comparisons: None where no arm could be compared.
+        verdicts: arm -> its comparisons.
+        self_tests: None where they were not asked for.
+        slower: arm -> its headline at a tenth of the learning rate, where asked for.
+        pairs: probe -> arm -> how many minimal pairs it has right.
         odds: arm -> how often a gap like its headline's held at a larger scale.
         apart: arm -> corpora it changes; not comparable for want of a declared target.
         pairing: arm -> `nested`, and `same_sequences` as a share of slots.
@@ -68,39 +136,63 @@ class TrialReport:
     target_declared: bool
     documents: Mapping[str, int]
     settings: Settings
-    prospect: Prospect
+    prospect: Prospect | None
     scores: Mapping[str, Mapping[str, Score]]
-    comparisons: Comparisons | None
+    verdicts: Mapping[str, ArmVerdict]
+    self_tests: SelfTests | None
+    slower: Mapping[str, SlowerRate]
+    pairs: Mapping[str, Mapping[str, Pairs]]
     odds: Mapping[str, TransferOdds]
     apart: Mapping[str, tuple[str, ...]]
     own_tokenizer: tuple[str, ...]
     pairing: Mapping[str, Mapping[str, Any]]
     epochs: Mapping[str, Mapping[str, float]]
     warnings: tuple[str, ...]
-    results: Mapping[Key, Result]
+    results: Results
 
     @classmethod
     def of(
-        cls, design: Design, settings: Settings, prospect: Prospect, results: Mapping[Key, Result]
-    ) -> TrialReport:
-        """Compare what was measured."""
-        headline = headline_weights(design.headline, tuple(design.heldout.corpora))
-        measured = _measurements(results, prospect.seeds) if results else None
-        compared = None
-        if measured is not None:
-            terms = Terms(alpha=ALPHA, margin=prospect.margin)
-            compared = compare_arms(measured, headline, terms)
+        cls, design: Design, settings: Settings, prospect: Prospect, options: Options,
+        verdicts: Mapping[str, ArmVerdict], results: Results,
+    ) -> TrialReport:  # fmt: skip
+        """Put together what was measured."""
+        headline, seeds = _headline(design), prospect.seeds
+        usual = {arm: found.headline.difference for arm, found in verdicts.items()}
+        found = cls.of_nothing(design, settings)
+        return replace(
+            found,
+            prospect=prospect,
+            scores=_scores(results, [BASE_ARM, *verdicts], headline),
+            verdicts=verdicts,
+            self_tests=judge_self_tests(results, headline, seeds) if options.self_test else None,
+            slower=judge_slower(results, headline, seeds, usual)
+            if options.lr_check and usual
+            else {},
+            pairs={
+                probe.name: _pairs(results, [BASE_ARM, *verdicts], probe.name)
+                for probe in design.probes
+            },
+            odds=_odds(verdicts, results, headline),
+            results=results,
+        )
+
+    @classmethod
+    def of_nothing(cls, design: Design, settings: Settings) -> TrialReport:
+        """What is known without any model: no arm can be compared."""
         return cls(
             recipe=design.recipe.name,
-            headline=headline,
+            headline=_headline(design),
             target_declared=design.recipe.trial is not None
             and design.recipe.trial.target is not None,
             documents=dict(design.heldout.corpora),
             settings=settings,
-            prospect=prospect,
-            scores=_scores(measured, headline) if measured else {},
-            comparisons=compared,
-            odds=_odds(compared, results, headline) if compared else {},
+            prospect=None,
+            scores={},
+            verdicts={},
+            self_tests=None,
+            slower={},
+            pairs={},
+            odds={},
             apart=design.apart,
             own_tokenizer=tuple(a.name for a in design.arms.values() if a.own_tokenizer),
             pairing=design.pairing(),
@@ -109,7 +201,7 @@ class TrialReport:
                 for arm, data in design.data.items()
             },
             warnings=tuple(_warnings(design, settings)),
-            results=results,
+            results={},
         )
 
     @property
@@ -117,28 +209,35 @@ class TrialReport:
         """Compared arms, the base first."""
         return list(self.scores)
 
-    def of_arm(self, arm: str) -> dict[str, Comparison]:
+    @property
+    def void(self) -> tuple[str, ...]:
+        """Why no verdict of it counts; empty where its self-tests passed, or were not run."""
+        return self.self_tests.void if self.self_tests else ()
+
+    def of_arm(self, arm: str) -> Mapping[str, Comparison]:
         """Its comparisons by corpus or HEADLINE."""
-        if self.comparisons is None:
-            return {}
-        every = (*self.comparisons.headline, *self.comparisons.corpora)
-        return {part.corpus or HEADLINE: part for part in every if part.arm == arm}
+        return self.verdicts[arm].comparisons if arm in self.verdicts else {}
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, without times."""
-        compared = self.comparisons
+        prospect = self.prospect
         return {
             "recipe": self.recipe,
-            "seeds": self.prospect.seeds,
+            "void": list(self.void),
+            "looks": [[look.seeds, look.alpha] for look in prospect.looks] if prospect else [],
             "tokens_per_run": self.settings.tokens,
             "headline": dict(self.headline),
             "target_declared": self.target_declared,
             "heldout_documents": dict(self.documents),
             "alpha": ALPHA,
-            "margin": self.prospect.margin,
-            "margin_declared": self.prospect.margin_declared,
-            "smallest_detectable": {"forecast": self.prospect.smallest, **_measured(compared)},
+            "margin": prospect.margin if prospect else None,
+            "margin_declared": prospect.margin_declared if prospect else None,
+            "smallest_detectable": {
+                "forecast": prospect.smallest if prospect else None,
+                "measured": _measured(self.verdicts),
+            },
             "arms": {arm: self._arm_json(arm) for arm in self.arms},
+            "self_tests": self.self_tests.as_json() if self.self_tests else None,
             "not_comparable": {arm: list(changed) for arm, changed in self.apart.items()},
             "epochs": {arm: dict(each) for arm, each in self.epochs.items()},
             "warnings": list(self.warnings),
@@ -146,15 +245,23 @@ class TrialReport:
 
     def _arm_json(self, arm: str) -> dict[str, Any]:
         found: dict[str, Any] = {
-            "bits_per_byte": {name: asdict(score) for name, score in self.scores[arm].items()}
+            "bits_per_byte": {name: asdict(score) for name, score in self.scores[arm].items()},
+            "minimal_pairs": {name: asdict(each[arm]) for name, each in self.pairs.items()},
         }
         if arm != BASE_ARM:
-            found["comparisons"] = {n: _comparison(c) for n, c in self.of_arm(arm).items()}
-            odds = self.odds[arm]
+            verdict, odds = self.verdicts[arm], self.odds[arm]
+            found["seeds"], found["alpha"] = verdict.look.seeds, verdict.look.alpha
+            found["comparisons"] = {n: _comparison(c) for n, c in verdict.comparisons.items()}
             found["transfer"] = {"pairs": odds.pairs, "right": odds.right, "share": odds.share}
             found["pairing"] = dict(self.pairing[arm])
             found["own_tokenizer"] = arm in self.own_tokenizer
+            if arm in self.slower:
+                found["slower_rate"] = self.slower[arm].as_json()
         return found
+
+
+def _headline(design: Design) -> dict[str, float]:
+    return headline_weights(design.headline, tuple(design.heldout.corpora))
 
 
 def _comparison(c: Comparison) -> dict[str, Any]:
@@ -174,56 +281,73 @@ def _comparison(c: Comparison) -> dict[str, Any]:
     }
 
 
-def _measured(compared: Comparisons | None) -> dict[str, dict[str, float]]:
+def _measured(verdicts: Mapping[str, ArmVerdict]) -> dict[str, float]:
     """Smallest detectable difference at each headline's measured spread."""
-    if compared is None:
-        return {}
-    spread = [c for c in compared.headline if c.standard_error > 0]
-    return {"measured": {c.arm: smallest_detectable(c.as_design(compared.terms)) for c in spread}}
-
-
-def _measurements(results: Mapping[Key, Result], seeds: int) -> Measurements:
-    arms = list(dict.fromkeys(arm for arm, _ in results))
-    first = next(iter(results.values()))
-
-    def bits(arm: str) -> dict[str, Any]:
-        return {
-            corpus: np.stack([results[arm, seed].bits[corpus] for seed in range(seeds)])
-            for corpus in first.bytes
-        }
-
-    others = {arm: bits(arm) for arm in arms if arm != BASE_ARM}
-    return Measurements(dict(first.bytes), bits(BASE_ARM), others)
-
-
-def _scores(measured: Measurements, headline: Mapping[str, float]) -> dict[str, dict[str, Score]]:
-    targets = {corpus: {corpus: 1.0} for corpus in measured.corpora}
-    if len(measured.corpora) > 1:
-        targets = {HEADLINE: dict(headline)} | targets
-    every = {BASE_ARM: measured.base, **measured.arms}
     return {
-        arm: {name: _score(measured, bits, weights) for name, weights in targets.items()}
-        for arm, bits in every.items()
+        arm: smallest_detectable(found.headline.as_design(found.terms))
+        for arm, found in verdicts.items()
+        if found.headline.standard_error > 0
     }
 
 
-def _score(measured: Measurements, bits: Mapping[str, Any], weights: Mapping[str, float]) -> Score:
-    parts = [Part(bits[c], measured.bytes[c].astype(np.float64), w) for c, w in weights.items()]
+def _scores(
+    results: Results, arms: Sequence[str], headline: Mapping[str, float]
+) -> dict[str, dict[str, Score]]:
+    """Of each arm over all seeds it was trained with."""
+    corpora = tuple(results[BASE_ARM, 0].bytes)
+    targets = {corpus: {corpus: 1.0} for corpus in corpora}
+    if len(corpora) > 1:
+        targets = {HEADLINE: dict(headline)} | targets
+    found = {}
+    for arm in arms:
+        runs = [result for (name, _), result in results.items() if name == arm]
+        found[arm] = {name: _score(runs, weights) for name, weights in targets.items()}
+    return found
+
+
+def _score(runs: Sequence[Result], weights: Mapping[str, float]) -> Score:
+    size = runs[0].bytes
+    parts = [
+        Part(np.stack([run.bits[c] for run in runs]), size[c].astype(np.float64), weight)
+        for c, weight in weights.items()
+    ]
     found = estimate(parts)
     width = float(half_width(found.variances, found.df, ALPHA))
     return Score(float(found.value), float(found.value) - width, float(found.value) + width)
 
 
+def _pairs(results: Results, arms: Sequence[str], probe: str) -> dict[str, Pairs]:
+    """What each arm makes of a probe's pairs."""
+    shares = {
+        (arm, seed): result.share_right(probe)
+        for (arm, seed), result in results.items()
+        if arm in arms
+    }
+    found = {}
+    for arm in arms:
+        own = {seed: share for (name, seed), share in shares.items() if name == arm}
+        right = float(np.mean(list(own.values())))
+        if arm == BASE_ARM:
+            found[arm] = Pairs(right)
+            continue
+        differences = np.array([share - shares[BASE_ARM, seed] for seed, share in own.items()])
+        variance = np.array([differences.var(ddof=1) / len(differences)])
+        df = np.array([len(differences) - 1.0])
+        width, middle = float(half_width(variance, df, ALPHA)), float(differences.mean())
+        found[arm] = Pairs(right, middle, (middle - width, middle + width))
+    return found
+
+
 def _odds(
-    compared: Comparisons, results: Mapping[Key, Result], headline: Mapping[str, float]
+    verdicts: Mapping[str, ArmVerdict], results: Results, headline: Mapping[str, float]
 ) -> dict[str, TransferOdds]:
     """By the base's own tokens: nats a token are what the source counts."""
     base = results[BASE_ARM, 0]
     rate = sum(int(size.sum()) for size in base.bytes.values()) / base.tokens
-    metric = "mean" if len(headline) > 1 else "one corpus"
+    metric: Metric = "mean" if len(headline) > 1 else "one corpus"
     return {
-        c.arm: transfer_odds(gap_in_nats(c.difference, rate), metric)  # type: ignore[arg-type]
-        for c in compared.headline
+        arm: transfer_odds(gap_in_nats(found.headline.difference, rate), metric)
+        for arm, found in verdicts.items()
     }
 
 
@@ -247,7 +371,7 @@ def _warnings(design: Design, settings: Settings) -> list[str]:
 
 
 def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> None:
-    """`report.json`, `measurements.parquet`, `curves.parquet`, and `manifest.json` last."""
+    """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last."""
     write_json(folder / "report.json", report.as_json())
     files = [
         write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())
@@ -258,7 +382,6 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
         {
             "recipe": report.recipe,
             "settings": asdict(report.settings),
-            "seeds": report.prospect.seeds,
             "runs": [
                 {"arm": arm, "seed": seed, "hash": run.hash, **run.identity}
                 for (arm, seed), run in runs.items()
@@ -274,9 +397,12 @@ def _tables(report: TrialReport) -> dict[str, pa.Table]:
     """All runs' tables, with their arm and seed."""
     if not report.results:
         return {}
-    found: dict[str, list[pa.Table]] = {"measurements": [], "curves": []}
+    found: dict[str, list[pa.Table]] = {"measurements": [], "curves": [], "pairs": []}
     for (arm, seed), result in report.results.items():
-        for name, table in (("measurements", result.documents), ("curves", result.curve)):
+        tables = {
+            "measurements": result.documents, "curves": result.curve, "pairs": result.pairs,
+        }  # fmt: skip
+        for name, table in tables.items():
             columns = {"arm": pa.array([arm] * len(table)), "seed": pa.array([seed] * len(table))}
             keyed = pa.table(columns | {n: table.column(n) for n in table.column_names})
             found[name].append(keyed)

@@ -1,7 +1,8 @@
 """Runs of a trial: one model each, trained in a process of its own and kept by content.
 
 Invariant: a run's folder is `<arm>-<seed>-<hash8>`; the hash covers all that decides its result
-(model, budget, seed, order, token stores, held-out text, tokenizer, torch) and nothing else.
+(model, budget, seed, order, token stores, held-out text, tokenizer, the trainer's code, torch) and
+nothing else.
 `run.json` appears last; what is killed before that goes on from its newest checkpoint and ends in
 the same bits.
 """
@@ -23,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pyarrow as pa
+import pyarrow.json as json_reader
+import pyarrow.parquet as pq
 
 from ..fingerprint import fingerprint
 from ..mixing.order import Order
@@ -30,14 +33,15 @@ from ..recipe_mix import Mix
 from ..recipe_models import Trial
 from ..stages.encoder import load_tokenizer
 from ..store.atomic import read_json, sha256_file, write_json
-from ..store.errors import EngineError, IntegrityError
+from ..store.errors import DataError, EngineError, IntegrityError, RecipeError
 from ..store.tables import FileInfo, read_table, write_table
-from ..train.data import MixBatches
+from ..train import trainer_digest
+from ..train.data import Batches, MixBatches, ShuffledTokens
 from ..train.sizes import Shape, named_size, size_of
 from .data import ArmData, Heldout
 
 if TYPE_CHECKING:
-    from ..train.evaluate import Documents
+    from ..train.evaluate import Documents, MinimalPairs
     from ..train.loop import TrainConfig
     from ..train.model import Decoder
 
@@ -56,6 +60,31 @@ DOCUMENTS = pa.schema(
         ("bits", pa.float64()),
     ]
 )
+PAIRS = pa.schema(
+    [
+        ("probe", pa.string()),
+        ("phenomenon", pa.string()),
+        ("pairs", pa.int64()),
+        ("right", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`cpu` or `cuda`, and the number format of products there: `fp32` or `bf16`."""
+
+    device: str = "cpu"
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A file of minimal pairs under a name, and the hash of its bytes."""
+
+    name: str
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +94,7 @@ class Settings:
     Attributes:
         sequences: of `sequence_length` tokens in a step.
         learning_rate: its peak.
+        machine: what they are trained on.
     """
 
     shape: Shape
@@ -72,6 +102,7 @@ class Settings:
     sequences: int
     steps: int
     learning_rate: float
+    machine: Machine
 
     @property
     def tokens(self) -> int:
@@ -79,7 +110,9 @@ class Settings:
         return self.steps * self.sequences * self.sequence_length
 
 
-def settings_of(trial: Trial, mix: Mix, vocab: int, tokens: int) -> Settings:
+def settings_of(
+    trial: Trial, mix: Mix, vocab: int, tokens: int, machine: Machine = Machine()
+) -> Settings:
     """Settings for a budget of at most `tokens` a run.
 
     A step holds the size's own batch, less where that would leave fewer than FEWEST_STEPS steps;
@@ -92,12 +125,17 @@ def settings_of(trial: Trial, mix: Mix, vocab: int, tokens: int) -> Settings:
     total = max(1, tokens // mix.sequence_length)
     sequences = max(1, min(usual, total // FEWEST_STEPS))
     rate = size.learning_rate * math.sqrt(sequences / usual)
-    return Settings(size.shape, mix.sequence_length, sequences, total // sequences, rate)
+    return Settings(size.shape, mix.sequence_length, sequences, total // sequences, rate, machine)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One model to train: an arm's data with a seed."""
+    """One model to train: an arm's data with a seed.
+
+    Attributes:
+        shuffled: share of the tokens that change places, for data known to be worse.
+        probes: minimal pairs that the model is tried on.
+    """
 
     arm: str
     seed: int
@@ -105,6 +143,8 @@ class Run:
     data: ArmData
     order: Order
     heldout: Heldout
+    shuffled: float = 0.0
+    probes: tuple[Probe, ...] = ()
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -118,7 +158,10 @@ class Run:
             "order": [list(used), self.order.fingerprint()],
             "stores": {name: data.contents[name] for name in used if name in data.contents},
             "tokenizer": data.tokenizer_digest,
-            "heldout": [self.heldout.digest, sorted(self.heldout.corpora)],
+            "heldout": [self.heldout.digest, sorted(self.heldout.corpora), self.heldout.most],
+            "shuffled": self.shuffled,
+            "probes": {probe.name: probe.sha256 for probe in self.probes},
+            "trainer": trainer_digest(),
             "versions": {name: version(name) for name in ("corpus-builder", "torch")},
         }
 
@@ -132,9 +175,10 @@ class Run:
         """Of its folder, where it is trained first."""
         return f"{self.arm}-{self.seed}-{self.hash}"
 
-    def batches(self) -> MixBatches:
+    def batches(self) -> Batches:
         """The tokens it trains on, step by step."""
-        return MixBatches(self.order, self.data.stores, self.settings.sequences)
+        sound = MixBatches(self.order, self.data.stores, self.settings.sequences)
+        return ShuffledTokens(sound, self.shuffled, self.seed) if self.shuffled else sound
 
     def config(self) -> TrainConfig:
         """For the training loop."""
@@ -149,6 +193,9 @@ class Run:
             optimizer=OptimizerConfig(settings.learning_rate),
             schedule=Schedule((settings.steps,)),
             seed=self.seed,
+            precision=settings.machine.precision,  # type: ignore[arg-type]
+            device=settings.machine.device,
+            compile=settings.machine.device == "cuda",
             checkpoint_steps=max(1, settings.steps // CHECKPOINTS),
         )
 
@@ -160,6 +207,14 @@ class Run:
         texts = self.heldout.texts()
         return {name: encode(part, tokenizer, self.data.eos) for name, (_, part) in texts.items()}
 
+    def pairs(self) -> dict[str, MinimalPairs]:
+        """The minimal pairs of each probe, encoded."""
+        from ..train.evaluate import encode_pairs
+
+        tokenizer = load_tokenizer(self.data.tokenizer)
+        tables = {probe.name: _read_pairs(probe) for probe in self.probes}
+        return {name: encode_pairs(t, tokenizer, self.data.eos) for name, t in tables.items()}
+
 
 @dataclass(frozen=True)
 class Result:
@@ -167,6 +222,7 @@ class Result:
 
     Attributes:
         tokens: of all those documents, as this run's tokenizer has it.
+        pairs: table of PAIRS.
     """
 
     bits: Mapping[str, npt.NDArray[np.float64]]
@@ -174,6 +230,42 @@ class Result:
     tokens: int
     curve: pa.Table
     documents: pa.Table
+    pairs: pa.Table
+
+    def share_right(self, probe: str) -> float:
+        """Of a probe's minimal pairs, those whose good sentence is the more probable one."""
+        rows = [row for row in self.pairs.to_pylist() if row["probe"] == probe]
+        right, pairs = (sum(int(row[name]) for row in rows) for name in ("right", "pairs"))
+        return right / pairs
+
+
+def probes_of(trial: Trial) -> tuple[Probe, ...]:
+    """The files of minimal pairs that a trial names.
+
+    Raises:
+        RecipeError: one is not there.
+    """
+    found = []
+    for name, text in trial.pairs.items():
+        path = Path(text)
+        if not path.is_file():
+            do = "check the path; it is relative to the working directory"
+            raise RecipeError(f"trial.pairs.{name}", f"there is no file {text!r}", do=do)
+        found.append(Probe(name, path.absolute(), sha256_file(path)))
+    return tuple(found)
+
+
+def _read_pairs(probe: Probe) -> pa.Table:
+    """A table of minimal pairs from Parquet or JSONL."""
+    if sha256_file(probe.path) != probe.sha256:
+        raise DataError(str(probe.path), "changed while the trial was on", do="run again")
+    try:
+        if probe.path.suffix == ".parquet":
+            return pq.read_table(probe.path)
+        return json_reader.read_json(probe.path)
+    except pa.ArrowInvalid as error:
+        allowed = "allowed: Parquet, or JSON Lines"
+        raise DataError(str(probe.path), f"cannot be read: {error}", allowed=allowed) from error
 
 
 def find_run(folder: Path, run: Run) -> Path | None:
@@ -204,11 +296,13 @@ def read_run(path: Path, run: Run) -> Result:
         tokens=int(documents.column("tokens").to_numpy().sum()),
         curve=read_table(path / "curve.parquet"),
         documents=documents,
+        pairs=read_table(path / "pairs.parquet"),
     )
 
 
 class Training:
-    """Does a trial's tasks in a worker: `train` a run, or `probe` how fast one trains.
+    """Does a trial's tasks in a worker: `train` a run, `probe` how fast one trains, or find the
+    number format that is faster for its model (`machine`).
 
     Args:
         folder: of all runs.
@@ -220,10 +314,23 @@ class Training:
 
     def __call__(
         self, task: dict[str, Any], progress: Callable[[int, int], None]
-    ) -> dict[str, float]:
-        """Do one task; progress counts tokens."""
+    ) -> dict[str, Any]:
+        """Do one task; progress counts tokens, and thousandths of a nat of loss over them."""
         run = self.runs[task["run"]]
-        return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
+        match task["kind"]:
+            case "machine":
+                return self._machine(run)
+            case "probe":
+                return self._probe(run)
+        return self._train(run, progress)
+
+    def _machine(self, run: Run) -> dict[str, Any]:
+        import torch
+
+        from ..train.machine import choose_precision
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return {"device": device, "precision": choose_precision(run.config().model, device=device)}
 
     def _train(self, run: Run, progress: Callable[[int, int], None]) -> dict[str, float]:
         from ..train.loop import train
@@ -236,18 +343,23 @@ class Training:
             nonlocal done
             if _engine() != engine:
                 raise EngineError(run.name, "the trial was killed", do="run it again to go on")
-            progress((steps - done) * run.settings.tokens // budget, 0)
+            tokens = (steps - done) * run.settings.tokens // budget
+            progress(tokens, round(1000 * row["loss"] * tokens))
             done = steps
 
-        documents = run.documents()
+        documents, pairs = run.documents(), run.pairs()
         found = train(
             run.config(),
             run.batches(),
             folder / "checkpoints",
-            evaluators={"documents": lambda model: _scored(run, model, documents)},
+            evaluators={
+                "documents": lambda model: _scored(run, model, documents),
+                "pairs": lambda model: _tried(model, pairs),
+            },
             progress=moved,
         ).final
-        files = _write(folder, found.evaluations["documents"], found.curve)
+        tables = {**found.evaluations, "curve": found.curve.select(list(CURVE_COLUMNS))}
+        files = _write(folder, tables)
         write_json(
             folder / "run.json",
             {"identity": run.identity, "files": [asdict(file) for file in files]},
@@ -292,10 +404,21 @@ def _scored(run: Run, model: Decoder, documents: Mapping[str, Documents]) -> pa.
     return pa.concat_tables(parts)
 
 
-def _write(folder: Path, documents: pa.Table, curve: pa.Table) -> list[FileInfo]:
-    """Both tables, without what depends on the machine's speed."""
-    curve = curve.select(list(CURVE_COLUMNS))
+def _tried(model: Decoder, pairs: Mapping[str, MinimalPairs]) -> pa.Table:
+    """The table of PAIRS."""
+    from ..train.evaluate import score_pairs
+
+    rows = [
+        {"probe": name, "phenomenon": kind, "pairs": count, "right": right}
+        for name, part in pairs.items()
+        for kind, (count, right) in score_pairs(model, part).items()
+    ]
+    return pa.Table.from_pylist(rows, PAIRS)
+
+
+def _write(folder: Path, tables: Mapping[str, pa.Table]) -> list[FileInfo]:
+    """The tables of a run: nothing in them depends on the machine's speed."""
     return [
         write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())
-        for name, table in (("documents", documents), ("curve", curve))
+        for name, table in tables.items()
     ]

@@ -8,7 +8,16 @@ import pytest
 
 from corpus_builder.store.errors import RecipeError
 from corpus_builder.train.statistics.forecast import power_of_difference, smallest_detectable
-from corpus_builder.trial.prospect import Fit, Speed, design_of, fit, margin_of, remembered_fit
+from corpus_builder.trial.looks import MOST_SEEDS, Look
+from corpus_builder.trial.prospect import (
+    Fit,
+    Shape,
+    Speed,
+    fit,
+    margin_of,
+    power_at,
+    remembered_fit,
+)
 
 SPEED = Speed(tokens_per_second=1_000, processes=2, heldout_tokens=3_000)
 
@@ -19,40 +28,56 @@ def test_runs_go_in_rounds_of_as_many_as_there_are_processes() -> None:
 
 
 def test_a_short_time_takes_tokens_first() -> None:
-    found = fit(40, SPEED, 2, Fit(3, 50_000), least=1_000)
+    found = fit(40, SPEED, Shape(2), Fit(3, 50_000, 3), least=1_000)
     assert found.seeds == 3
     assert 10_000 < found.tokens < 13_000
     assert SPEED.seconds(6, found.tokens) <= 40
 
 
 def test_then_seeds_before_a_run_gets_too_short() -> None:
-    assert fit(23, SPEED, 2, Fit(5, 50_000), least=8_000) == Fit(2, 9_500)
+    assert fit(23, SPEED, Shape(2), Fit(5, 50_000, 5), least=8_000) == Fit(2, 9_500, 2)
 
 
 def test_a_long_time_buys_seeds() -> None:
-    found = fit(100, SPEED, 2, Fit(3, 8_000), least=1_000)
-    assert found == Fit(10, 8_000)
+    found = fit(100, SPEED, Shape(2), Fit(3, 8_000, 3), least=1_000)
+    assert found == Fit(10, 8_000, 10)
+
+
+def test_models_of_the_checks_cost_as_much_as_arms() -> None:
+    wanted = Fit(3, 8_000, 3)
+    assert fit(100, SPEED, Shape(2, extra=2), wanted, 1_000) == fit(
+        100, SPEED, Shape(4), wanted, 1_000
+    )
+
+
+def test_half_is_kept_for_arms_that_stay_undecided() -> None:
+    """10 s are 2 models of 8,000 tokens: 5 seeds of 2 arms take 50 s, 50 s are 10 models more."""
+    found = fit(100, SPEED, Shape(2, goes_on=True), Fit(5, 8_000, 5), least=1_000)
+    assert found == Fit(5, 8_000, last=10, more=10)
+    longer = fit(10_000, SPEED, Shape(2, goes_on=True), Fit(3, 8_000, 3), least=1_000)
+    assert longer.last == MOST_SEEDS
 
 
 def test_too_short_a_time_says_how_long_it_takes() -> None:
     with pytest.raises(RecipeError, match="give it 20 s"):
-        fit(5, SPEED, 2, Fit(3, 50_000), least=8_000)
+        fit(5, SPEED, Shape(2), Fit(3, 50_000, 3), least=8_000)
 
 
 def test_what_was_fitted_is_kept_for_the_same_trial_only(tmp_path: Path) -> None:
     assert remembered_fit(tmp_path, ["a"]) is None
-    remembered_fit(tmp_path, ["a"], Fit(4, 1_000))
-    assert remembered_fit(tmp_path, ["a"]) == Fit(4, 1_000)
+    remembered_fit(tmp_path, ["a"], Fit(4, 1_000, 6, 12))
+    assert remembered_fit(tmp_path, ["a"]) == Fit(4, 1_000, 6, 12)
     assert remembered_fit(tmp_path, ["b"]) is None
 
 
 def test_more_arms_detect_less_and_the_forecast_has_the_stated_power() -> None:
-    one, four = (design_of(3, 100, arms, 2) for arms in (1, 4))
+    one, four = (power_at(Look(3, 0.05), 100, arms, 2) for arms in (1, 4))
     assert smallest_detectable(one) < smallest_detectable(four)
+    assert smallest_detectable(one) < smallest_detectable(power_at(Look(3, 0.02), 100, 1, 2))
     assert power_of_difference(one, smallest_detectable(one)) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_a_declared_margin_is_taken_as_it_is() -> None:
-    design = design_of(3, 100, 1, 2)
+    design = power_at(Look(3, 0.05), 100, 1, 2)
     assert margin_of(design, 0.004) == 0.004
     assert margin_of(design, None) > 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,8 @@ def test_stages_of_arms_are_on_record_until_the_recipe_drops_the_arm(
     left = {path.name.partition("-")[0] for path in unreferenced(stages.out)}
     assert "notes.guard" in left
     assert "heldout" not in left
+    models = {path.name for path in unreferenced(stages.out) if path.parent.name == "trial"}
+    assert models == {name for name in stages.folders if name.startswith("no-dedup")}
 
 
 def test_no_arm_trains_on_held_out_documents_of_the_base(stages: Tried, documents: Path) -> None:
@@ -299,11 +302,11 @@ def test_a_budget_is_fitted_once_and_kept_when_the_trial_goes_on(
     documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 1,000 tokens a second 21 s are 3 seeds of 2 arms of 3,200 tokens."""
-    monkeypatch.setattr(trial._Trial, "_speed", lambda self, due: Speed(1_000, 1, 0))
+    monkeypatch.setattr(trial.Trainer, "speed", lambda self, due: Speed(1_000, 1, 0))
     content = recipe(documents, {"half": HALF})
     first = tried(content, tmp_path, budget=21.0)
     assert (first.report.prospect.seeds, first.report.settings.tokens) == (3, 3_200)
-    monkeypatch.setattr(trial._Trial, "_speed", lambda self, due: Speed(9_000, 1, 0))
+    monkeypatch.setattr(trial.Trainer, "speed", lambda self, due: Speed(9_000, 1, 0))
     again = tried(content, tmp_path, budget=21.0)
     assert again.heard.prospects[0].to_train == 0
     assert again.report.as_json() == first.report.as_json()
@@ -318,6 +321,7 @@ def test_the_command_trains_in_processes_of_its_own_and_prints_a_report(
     """The same bits as in this process, at any number of workers."""
     path = write_recipe(tmp_path / "tiny.yaml", recipe(documents, {"half": HALF}))
     out = tmp_path / "out"
+    shutil.copytree(half.out / "trial" / "machines", out / "trial" / "machines")  # fp32 there
     done = corpus("trial", path, "--out", out, "--workers", 2)
     for words in ("bits per byte", "verdict", "half", "4 models"):
         assert words in done.stdout + done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from corpus_builder.plan import Resources
 from corpus_builder.recipe import load_recipe
 from corpus_builder.stages.base import Stage
 from corpus_builder.store.manifest import StageManifest
+from corpus_builder.train import machine
 from corpus_builder.trial import trial as trials
 from corpus_builder.trial.prospect import Prospect
 from corpus_builder.trial.report import TrialReport
@@ -66,6 +67,8 @@ class Heard:
     prospects: list[Prospect] = field(default_factory=list)
     launches: list[tuple[str, int]] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
+    looks: list[tuple[int, list[str]]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
 
     def launched(self, title: str, tasks: int) -> None:
         self.launches.append((title, tasks))
@@ -78,7 +81,11 @@ class Heard:
     def foreseen(self, prospect: Prospect) -> None:
         self.prospects.append(prospect)
 
-    def trained(self, runs: int, tokens: int) -> None: ...
+    def looked(self, seeds: int, undecided: Sequence[str]) -> None:
+        self.looks.append((seeds, list(undecided)))
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None:
+        self.losses.append(nats / tokens if tokens else 0.0)
 
 
 @dataclass
@@ -91,20 +98,25 @@ class Tried:
     folders: list[str]
 
 
-def tried(content: Mapping[str, Any], out: Path, *, budget: float | None = None) -> Tried:
-    """Run a trial in this process, through the same plans, runs and report."""
+def tried(content: Mapping[str, Any], out: Path, **options: Any) -> Tried:
+    """Run a trial in this process, through the same plans, runs and report.
+
+    In fp32 without asking which is faster: that takes seconds, and depends on the machine.
+    """
     out.mkdir(parents=True, exist_ok=True)
     heard = Heard()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "LocalEngine", _Inline)
         patch.setattr(trials, "LocalEngine", _Inline)
+        patch.setattr(machine, "choose_precision", lambda *_, **__: "fp32")
         recipe = load_recipe(write_recipe(out / "recipe.yaml", content))
-        report = trials.run_trial(recipe, out, Resources(1, 1 << 30), heard, budget=budget)
+        given = trials.Options(**options)
+        report = trials.run_trial(recipe, out, Resources(1, 1 << 30), heard, given)
     folders = sorted(path.parent.name for path in (out / "trial").glob("*/run.json"))
     return Tried(report, heard, out, folders)
 
 
 class _Inline(Inline):
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, preload: Sequence[str] = ()) -> None:
         super().__init__(folder, workers)
         self.workers = workers

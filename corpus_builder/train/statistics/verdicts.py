@@ -35,6 +35,9 @@ from corpus_builder.train.statistics.forecast import seeds_for_equivalence, seed
 from corpus_builder.train.statistics.intervals import equivalence_p, half_width, p_value
 from corpus_builder.train.statistics.measurements import Measurements, headline_weights
 
+ROUNDING = 1e-9
+"""Shares of alpha sum to 1 but for rounding, unless arms are absent."""
+
 
 @dataclass(frozen=True)
 class _Target:
@@ -55,18 +58,23 @@ class _Tested:
 
 
 def compare_arms(
-    measured: Measurements, headline: Mapping[str, float], terms: Terms | None = None
-) -> Comparisons:
+    measured: Measurements, headline: Mapping[str, float], terms: Terms | None = None,
+    *, others: int = 0,
+) -> Comparisons:  # fmt: skip
     """Compare every arm with the base on the headline and on each corpus.
 
     Args:
         headline: weight of each corpus in the pre-declared mean, of any sum. Where only one corpus
             was measured the headline is that corpus, and the only comparison of an arm.
+        others: arms of the trial that are not measured here, having been decided at an earlier
+            look. They keep their share of alpha, as if their p-values were 1: whichever arms
+            those are, and why, the promises hold.
     Raises:
         RecipeError: headline weights that name no corpus or have no sum.
     """
     terms = terms or Terms()
-    targets = _targets(measured, headline_weights(headline, measured.corpora), terms)
+    weights = headline_weights(headline, measured.corpora)
+    targets = _targets(measured, weights, terms, len(measured.arms) + others)
     found = [estimate(measured.parts(t.arm, t.weights)) for t in targets]
     differ = _adjusted([float(p_value(e.value, e.variances, e.df)) for e in found], targets)
     margin = terms.margin
@@ -86,9 +94,11 @@ def compare_arms(
     )
 
 
-def _targets(measured: Measurements, headline: Mapping[str, float], terms: Terms) -> list[_Target]:
+def _targets(
+    measured: Measurements, headline: Mapping[str, float], terms: Terms, arms: int
+) -> list[_Target]:
     corpora = measured.corpora if len(measured.corpora) > 1 else ()
-    family = Family(len(measured.arms), len(corpora), terms.headline_share)
+    family = Family(arms, len(corpora), terms.headline_share)
     heads = [_Target(arm, None, headline, family.headline_weight) for arm in measured.arms]
     each = [
         _Target(arm, corpus, {corpus: 1.0}, family.corpus_weight)
@@ -99,7 +109,12 @@ def _targets(measured: Measurements, headline: Mapping[str, float], terms: Terms
 
 
 def _adjusted(p: Sequence[float], targets: Sequence[_Target]) -> list[_Tested]:
-    adjusted = holm(np.array(p), np.array([target.share for target in targets]))
+    shares = [target.share for target in targets]
+    absent = 1 - sum(shares)
+    if absent > ROUNDING:  # as one null with p = 1, never rejected: its share is handed on to none
+        adjusted = holm(np.array([*p, 1.0]), np.array([*shares, absent]))[:-1]
+    else:
+        adjusted = holm(np.array(p), np.array(shares))
     return [_Tested(*pair) for pair in zip(p, adjusted.tolist(), strict=True)]
 
 

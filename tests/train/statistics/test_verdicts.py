@@ -13,6 +13,7 @@ from corpus_builder.train.statistics.family import holm
 from corpus_builder.train.statistics.forecast import power_of_difference
 from corpus_builder.train.statistics.intervals import p_value
 from corpus_builder.train.statistics.measurements import Measurements
+from corpus_builder.train.statistics.spending import look_levels
 from corpus_builder.train.statistics.verdicts import compare_arms
 
 WEIGHTS = {"web": 3.0, "code": 1.0}
@@ -200,3 +201,40 @@ def test_a_comparison_holds_its_own_standard_error() -> None:
     c: Comparison = compare_arms(measured({"arm": 0.1}), WEIGHTS).headline[0]
     assert c.standard_error**2 == pytest.approx(sum(cause.variance for cause in c.causes))
     assert 0 <= c.documents_share < 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=3), st.integers(1, 4))
+def test_arms_decided_before_keep_their_share_of_alpha(effects: list[float], others: int) -> None:
+    """As if they were there with a p of 1: an absent arm makes no claim of another any easier."""
+    trial = measured({f"arm{n}": effect for n, effect in enumerate(effects)})
+    found = compare_arms(trial, WEIGHTS, Terms(margin=0.05), others=others)
+    every = (*found.headline, *found.corpora)
+    shares = [c.weight for c in every]
+    arms = len(effects) + others
+    ghosts = [1 / (2 * arms)] * others + [1 / (4 * arms)] * 2 * others
+    expected = holm(np.array([c.p for c in every] + [1.0] * len(ghosts)), np.array(shares + ghosts))
+    assert [c.p_holm for c in every] == pytest.approx(expected[: len(every)].tolist())
+
+
+def test_looks_at_undecided_arms_make_few_false_claims() -> None:
+    """Three arms without any effect, looked at after 3, 6 and 12 seeds: family-wise <= 5 %.
+
+    With 150 trials, 16 false ones or more have a chance of .3 % at 5 %.
+    """
+    wrong = 0
+    for number in range(150):
+        trial = measured({"a": 0.0, "b": 0.0, "c": 0.0}, seeds=12, seed=number, corpora=("web",))
+        active = ["a", "b", "c"]
+        for seeds, level in zip((3, 6, 12), look_levels((3, 6, 12)), strict=True):
+            seen = Measurements(
+                trial.bytes,
+                {c: bits[:seeds] for c, bits in trial.base.items()},
+                {arm: {c: b[:seeds] for c, b in trial.arms[arm].items()} for arm in active},
+            )
+            found = compare_arms(seen, {"web": 1}, Terms(alpha=level), others=3 - len(active))
+            active = [c.arm for c in found.undecided]
+            if not active:
+                break
+        wrong += len(active) < 3
+    assert wrong < 16

@@ -1,0 +1,222 @@
+"""What a trial tries on itself, and texts and pairs of a user's own: end to end, on tiny models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from spine import prose
+from trials import HALF, Tried, recipe, tried
+
+from corpus_builder.recipe import BASE_ARM
+from corpus_builder.store.errors import DataError, RecipeError
+from corpus_builder.trial.checks import AA, DAMAGE, damaged, judge_self_tests, judge_slower, slower
+from corpus_builder.trial.report import HEADLINE
+
+STRICTER = {"corpora.notes.filter.gopher.n_words.min": 155}
+
+
+def own(folder: Path) -> dict[str, str]:
+    """Texts of a user's own, and minimal pairs: words in their order or not."""
+    text = "\n\n".join(prose(f"own {n}", 40) for n in range(8))
+    (folder / "own.md").write_text(text)
+    good = [prose(f"good {n}", 2) for n in range(20)]
+    bad = [" ".join(reversed(line.split())) for line in good]
+    kind = ["reversed"] * 12 + ["other"] * 8
+    table = pa.table({"sentence_good": good, "sentence_bad": bad, "UID": kind})
+    pq.write_table(table, folder / "pairs.parquet")
+    return {"texts": str(folder / "own.md"), "pairs": str(folder / "pairs.parquet")}
+
+
+@pytest.fixture(scope="module")
+def checked(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Tried:
+    """Every check at once, two arms, one of which changes a filter."""
+    folder = tmp_path_factory.mktemp("checked")
+    files = own(folder)
+    arms = {"half": HALF, "stricter": STRICTER}
+    content = recipe(
+        documents, arms, target={"mine": 1}, pairs={"order": files["pairs"]}, seeds=3, tokens=1_600
+    )
+    content["heldout"]["texts"] = {"mine": files["texts"]}
+    return tried(content, folder / "out", self_test=True, lr_check=True)
+
+
+# --- self-tests ----------------------------------------------------------------------------------
+
+
+def test_the_a_a_arm_draws_its_own_data_for_every_seed(checked: Tried) -> None:
+    """Same initial weights, same corpora, other sequences in other places."""
+    assert checked.report.self_tests is not None
+    for seed in range(3):
+        base, again = (checked.report.results[arm, seed] for arm in (BASE_ARM, AA))
+        assert base.documents.column("bits") != again.documents.column("bits")
+    assert not any(c.identical for c in checked.report.self_tests.comparisons)
+
+
+def test_more_damage_scores_worse_in_order(checked: Tried) -> None:
+    tests = checked.report.self_tests
+    assert tests is not None
+    assert tests.series.damage == (0.0, *DAMAGE)
+    assert list(tests.series.means) == sorted(tests.series.means)
+    base = [r.bits["mine"].sum() / r.bytes["mine"].sum()
+            for (arm, _), r in checked.report.results.items() if arm == BASE_ARM]  # fmt: skip
+    assert tests.series.means[0] == pytest.approx(np.mean(base))
+
+
+def test_a_trial_that_ranks_damage_wrongly_is_void(checked: Tried) -> None:
+    results = dict(checked.report.results)
+    for seed in range(3):
+        worst, sound = (damaged(DAMAGE[-1]), seed), (BASE_ARM, seed)
+        results[worst], results[sound] = results[sound], results[worst]
+    found = judge_self_tests(results, {"mine": 1.0}, 3)
+    assert found.void and "out of order" in found.void[-1]
+
+
+def test_a_trial_that_calls_the_base_better_than_itself_is_void(checked: Tried) -> None:
+    results = dict(checked.report.results)
+    for seed in range(3):
+        better = results[AA, seed]
+        bits = {name: values * 0.5 for name, values in better.bits.items()}
+        results[AA, seed] = replace(better, bits=bits)
+    found = judge_self_tests(results, {"mine": 1.0}, 3)
+    assert found.void and "called better than itself" in found.void[0]
+
+
+def test_an_a_a_arm_on_the_same_draw_proves_nothing_and_says_so(checked: Tried) -> None:
+    results = dict(checked.report.results)
+    results |= {(AA, seed): results[BASE_ARM, seed] for seed in range(3)}
+    found = judge_self_tests(results, {"mine": 1.0}, 3)
+    assert found.void and "bit for bit" in found.void[0]
+
+
+def test_a_trial_without_arms_can_try_itself_alone(documents: Path, tmp_path: Path) -> None:
+    content = recipe(documents, {})
+    found = tried(content, tmp_path, self_test=True)
+    assert found.report.arms == [BASE_ARM]
+    assert found.report.self_tests is not None
+    with pytest.raises(RecipeError, match="no arms"):
+        tried(content, tmp_path)
+
+
+# --- a tenth of the learning rate ----------------------------------------------------------------
+
+
+def test_each_arm_is_compared_at_a_tenth_of_the_rate(checked: Tried) -> None:
+    assert set(checked.report.slower) == {"half", "stricter"}
+    at = {
+        arm: [checked.report.results[slower(arm), s].bits["mine"].sum() for s in range(3)]
+        for arm in (BASE_ARM, "half")
+    }
+    size = checked.report.results[BASE_ARM, 0].bytes["mine"].sum()
+    expected = (np.mean(at["half"]) - np.mean(at[BASE_ARM])) / size
+    assert checked.report.slower["half"].comparison.difference == pytest.approx(expected)
+    curve = checked.report.results[slower(BASE_ARM), 0].curve.column("learning_rate").to_numpy()
+    usual = checked.report.results[BASE_ARM, 0].curve.column("learning_rate").to_numpy()
+    assert curve == pytest.approx(usual / 10)
+
+
+def test_a_sign_that_turns_is_told_from_one_that_may_be_chance(checked: Tried) -> None:
+    results = checked.report.results
+    seen = {arm: found.comparison for arm, found in checked.report.slower.items()}
+    kept = {arm: c.difference * 2 for arm, c in seen.items()}
+    turned = {arm: -c.difference for arm, c in seen.items()}
+    assert all(f.holds for f in judge_slower(results, {"mine": 1.0}, 3, kept).values())
+    for arm, found in judge_slower(results, {"mine": 1.0}, 3, turned).items():
+        assert found.holds is (False if seen[arm].p_holm <= 0.05 else None)
+
+
+# --- texts and pairs of one's own ----------------------------------------------------------------
+
+
+def test_texts_of_ones_own_make_a_filter_comparable(checked: Tried) -> None:
+    assert checked.report.headline == {"mine": 1.0}
+    assert not checked.report.apart
+    assert checked.report.documents["mine"] > 2
+    arm = checked.report.of_arm("stricter")
+    assert set(arm) == {HEADLINE, "notes", "code", "mine"}
+    assert arm[HEADLINE].difference == pytest.approx(arm["mine"].difference)
+
+
+def test_pairs_are_counted_by_phenomenon_and_compared_seed_by_seed(checked: Tried) -> None:
+    table = pq.read_table(checked.out / "trial" / "pairs.parquet").to_pandas()
+    assert set(table.phenomenon) == {"reversed", "other"}
+    base = table[(table.arm == BASE_ARM)].groupby("seed")[["pairs", "right"]].sum()
+    half = table[(table.arm == "half")].groupby("seed")[["pairs", "right"]].sum()
+    assert (base.pairs == 20).all()
+    found = checked.report.pairs["order"]
+    assert found[BASE_ARM].right == pytest.approx((base.right / base.pairs).mean())
+    shares = half.right / half.pairs - base.right / base.pairs
+    assert found["half"].difference == pytest.approx(shares.mean())
+    low, high = found["half"].interval or (0, 0)
+    width = 4.3027 * shares.std(ddof=1) / np.sqrt(3)  # t at 97.5 %, 2 degrees of freedom
+    assert (high - low) / 2 == pytest.approx(width, rel=1e-4)
+
+
+def test_the_report_holds_all_of_it(checked: Tried) -> None:
+    report: dict[str, Any] = json.loads((checked.out / "trial" / "report.json").read_text())
+    assert report["self_tests"]["series"]["damage"] == [0.0, *DAMAGE]
+    assert report["arms"]["half"]["slower_rate"]["holds"] in (True, False, None)
+    assert set(report["arms"]["half"]["minimal_pairs"]) == {"order"}
+    runs = {run["arm"] for run in json.loads(
+        (checked.out / "trial" / "manifest.json").read_text())["runs"]}  # fmt: skip
+    assert {AA, damaged(0.2), slower("half")} <= runs
+
+
+def test_pairs_that_are_not_there_are_refused_with_their_place(
+    documents: Path, tmp_path: Path
+) -> None:
+    content = recipe(documents, {"half": HALF}, pairs={"order": str(tmp_path / "no.parquet")})
+    with pytest.raises(RecipeError, match=r"trial\.pairs\.order: there is no file"):
+        tried(content, tmp_path)
+    (tmp_path / "no.parquet").write_text("no Parquet")
+    with pytest.raises(DataError, match="cannot be read"):
+        tried(content, tmp_path)
+
+
+# --- until decided -------------------------------------------------------------------------------
+
+
+def test_undecided_arms_go_on_alone_and_every_look_has_its_part_of_alpha(
+    documents: Path, tmp_path: Path
+) -> None:
+    """One arm is far off, the other the base but for three sequences."""
+    far = {"mix.weights": {"notes": 0.05, "code": 0.95}}
+    near = {"mix.weights": {"notes": 0.75, "code": 0.25}}
+    content = recipe(
+        documents, {"far": far, "near": near}, margin=0.0001, target={"code": 1}, tokens=1_600
+    )
+    found = tried(content, tmp_path, until_decided=True)
+    report = found.report
+    assert [look for look, _ in found.heard.looks] == [2, 4][: len(found.heard.looks)]
+    assert sum(look.alpha for look in report.prospect.looks) == pytest.approx(0.05)
+    trained = {arm: sum(name == arm for name, _ in report.results) for arm in ("far", "near")}
+    for arm, verdict in report.verdicts.items():
+        assert verdict.look.seeds == trained[arm]
+        assert verdict.terms.alpha == verdict.look.alpha < 0.05
+        assert verdict.undecided <= (verdict.look == report.prospect.looks[-1])
+    assert min(trained.values()) < 8, "the one that is far off is decided before the end"
+    again = tried(content, tmp_path, until_decided=True)
+    assert again.heard.prospects[0].to_train == 0
+    assert again.report.as_json() == report.as_json()
+
+
+def test_a_budget_ends_the_looks(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """26 s at a second a model: 4 models up to the first look, then at most 9 more: 4 seeds."""
+    from corpus_builder.trial import trial
+    from corpus_builder.trial.prospect import Speed
+
+    monkeypatch.setattr(trial.Trainer, "speed", lambda self, due: Speed(1_600, 1, 0))
+    content = recipe(
+        documents, {"near": {"mix.weights": {"notes": 0.78, "code": 0.22}}}, margin=0.0001
+    )
+    found = tried(content, tmp_path, until_decided=True, budget=26.0)
+    assert len(found.report.results) <= 13
+    assert found.report.verdicts["near"].look.seeds in (2, 4, 6)
