@@ -177,6 +177,16 @@ def test_the_budget_that_fits_fits_with_buckets_too(mix, epochs, two: bool) -> N
         assert "rounds to none" in str(error)
 
 
+def test_a_budget_fits_even_where_corpus_and_bucket_are_both_rounded_up() -> None:
+    """Ten corpora of 11.1 sequences: the first gets 12, its bucket of nine tenths 11, not 10."""
+    available = {"a.b0": 10, "a.b1": 90} | dict.fromkeys("bcdefghij", 90)
+    weights = {"a.b0": 9, "a.b1": 1} | dict.fromkeys("bcdefghij", 10)
+    kw = {"sequence_length": 1, "max_epochs": 1}
+    with pytest.raises(DataError, match=r"a\.b0: wanted 11 .*a budget of 100 tokens fits"):
+        allocate(available, weights, tokens=111, **kw)  # type: ignore[arg-type]
+    assert sum(a.sequences for a in allocate(available, weights, tokens=100, **kw)) == 100  # type: ignore[arg-type]
+
+
 def test_a_bucket_too_short_for_its_rate_is_named() -> None:
     weights = part_weights(
         Fraction(1), {"a.b0": 90, "a.b1": 10}, {"a.b0": Fraction(1), "a.b1": Fraction(9)}
