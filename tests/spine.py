@@ -15,7 +15,7 @@ import pickle
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,7 +250,8 @@ def write_recipe(path: Path, content: Mapping[str, Any]) -> Path:
 class Inline:
     """The engine's interface with tasks done here, in order, by work that was pickled."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, preload: Sequence[str] = ()) -> None:
+        self.workers = workers
         self.launches: list[list[dict[str, Any]]] = []
 
     def launch(

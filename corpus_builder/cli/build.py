@@ -21,8 +21,9 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..plan import Plan
+    from ..plan import Plan, Resources
     from ..runner import RunReport
+    from ..trial.report import TrialReport
 
 
 @click.command("check")
@@ -120,6 +121,7 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
 @out_option
 @set_option
 @click.option("--until", metavar="STAGE", help="Stop after this stage, e.g. web.filter.")
+@click.option("--no-trial", is_flag=True, help="Leave out the recipe's trial.")
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
 @click.option(
     "--memory",
@@ -129,13 +131,14 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @json_option
 def run_command(
-    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None,
+    recipe: str, out: Path | None, overrides: tuple[str, ...], until: str | None, no_trial: bool,
     workers: int | None, memory: int | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Build the corpus of RECIPE (a shipped name or a YAML file).
+    """Build the corpus of RECIPE (a shipped name or a YAML file), then run its trial.
 
     Finished shards are never redone: after an interruption, kill -9 or a change of the recipe, the
-    same command does only what is missing. Results do not depend on --workers or --memory.
+    same command does only what is missing. Results do not depend on --workers or --memory. A trial
+    whose arms are declared in the recipe follows where PyTorch is installed (see corpus trial).
     """
     from ..plan import resources
     from ..runner import run_plan
@@ -146,10 +149,35 @@ def run_command(
     given = resources(workers, memory)
     with TerminalWatcher(console(stderr=True), quiet=silent) as watcher:
         report = run_plan(plan, given, until=until, watcher=watcher)
-    if as_json:
-        emit(_report_json(plan, report))
-    elif not quiet:
+    if not silent:
         _print_report(plan, report)
+    trial = plan.recipe.trial
+    wanted = trial is not None and trial.arms and not until and not no_trial
+    tried = _try(plan, given, quiet=quiet, silent=silent) if wanted else None
+    if as_json:
+        emit({**_report_json(plan, report), "trial": tried.as_json() if tried else None})
+
+
+def _try(plan: Plan, given: Resources, *, quiet: bool, silent: bool) -> TrialReport | None:
+    """The recipe's trial, where there is what it takes."""
+    from ..trial.trial import missing_packages, run_trial
+    from .trial import TrialWatcher, print_report
+
+    missing = missing_packages()
+    if missing:
+        if not quiet:
+            console(stderr=True).print(
+                f"[yellow]note[/] the recipe's trial was left out: it needs {' and '.join(missing)}"
+                f"; pip install 'corpus-builder\\[trial]', then corpus trial {plan.recipe.name}"
+            )
+        return None
+    watcher = TrialWatcher(console(stderr=True), quiet=silent)
+    with watcher:
+        report = run_trial(plan.recipe, plan.out, given, watcher)
+    if not silent:
+        console().print()
+        print_report(console(), report, plan.out / "trial")
+    return report
 
 
 def _report_json(plan: Plan, report: RunReport) -> dict[str, Any]:

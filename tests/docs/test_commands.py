@@ -26,6 +26,7 @@ from corpus_builder.cli.main import VERBS, cli
 from corpus_builder.recipe import load_recipe
 from corpus_builder.sources.sample import ensure_sample
 from corpus_builder.store.errors import CorpusError, SourceError
+from corpus_builder.trial import trial
 
 COMMANDS = [pair for page in manual.PAGES for pair in manual.commands(page)]
 MENTIONS = [pair for page in manual.PAGES for pair in manual.mentions(page)]
@@ -107,7 +108,8 @@ def test_patches_shown_are_valid(where: str, arguments: list[str]) -> None:
 
 def stand_in(folder: Path, name: str, source: dict[str, dict[str, Any]]) -> None:
     """`pipelines/<name>.yaml`: the shipped recipe over another input, with a smaller mix."""
-    content = yaml.safe_load((manual.ROOT / "pipelines" / f"{name}.yaml").read_text("utf-8"))
+    text = (manual.ROOT / "pipelines" / f"{name}.yaml").read_text("utf-8")
+    content = yaml.safe_load(text.replace(": off", ": 'off'"))  # a word, as recipes read it
     for corpus, part in source.items():
         content["corpora"][corpus]["source"] = part
     for stage in content["corpora"]["web"]["stages"]:
@@ -115,6 +117,9 @@ def stand_in(folder: Path, name: str, source: dict[str, dict[str, Any]]) -> None
             stage["language"]["model"] = str(folder / "lid.bin")
     content["tokenizer"] = {"train": {"vocab": 300, "max_bytes": "100KB"}}
     content["mix"] |= {"tokens": 4000, "sequence_length": 64, "max_epochs": 10}
+    if "trial" in content:
+        content["trial"] |= {"model": {"layers": 1, "width": 32}, "seeds": 2, "tokens": 1280}
+        content["heldout"]["share"] = "20%"
     path = folder / "pipelines" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
@@ -144,6 +149,7 @@ def at_the_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(desk)
     (desk / "my.yaml").unlink(missing_ok=True)
     monkeypatch.setattr(runner, "LocalEngine", spine.Inline)
+    monkeypatch.setattr(trial, "LocalEngine", spine.Inline)
     return desk
 
 

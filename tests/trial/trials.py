@@ -106,17 +106,11 @@ def tried(content: Mapping[str, Any], out: Path, **options: Any) -> Tried:
     out.mkdir(parents=True, exist_ok=True)
     heard = Heard()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "LocalEngine", _Inline)
-        patch.setattr(trials, "LocalEngine", _Inline)
+        patch.setattr(runner, "LocalEngine", Inline)
+        patch.setattr(trials, "LocalEngine", Inline)
         patch.setattr(machine, "choose_precision", lambda *_, **__: "fp32")
         recipe = load_recipe(write_recipe(out / "recipe.yaml", content))
         given = trials.Options(**options)
         report = trials.run_trial(recipe, out, Resources(1, 1 << 30), heard, given)
     folders = sorted(path.parent.name for path in (out / "trial").glob("*/run.json"))
     return Tried(report, heard, out, folders)
-
-
-class _Inline(Inline):
-    def __init__(self, folder: Path, workers: int, preload: Sequence[str] = ()) -> None:
-        super().__init__(folder, workers)
-        self.workers = workers
