@@ -170,7 +170,7 @@ def _effects(report: OptimiseReport) -> Any:
 
     title = (
         "\nwhat one more point of a corpus does, from the natural mix "
-        "(thousandths of a bit per byte; below 0 it helps; ? where the sign is not clear)"
+        "(1/1000 bit per byte; below 0 it helps; ?: sign not clear)"
     )
     table = Table(title=title, box=None, pad_edge=False, title_justify="left")
     table.add_column("held-out text")
@@ -185,4 +185,4 @@ def _effect(effect: Interval) -> str:
     low, high = 1000 * effect.low, 1000 * effect.high
     colour = {-1: "green", 0: "dim", 1: "red"}[effect.sign]
     mark = "" if effect.sign else "?"
-    return f"[{colour}]{1000 * effect.value:+.1f}{mark}[/] [dim]{low:+.1f}..{high:+.1f}[/]"
+    return f"[{colour}]{1000 * effect.value:+.1f}{mark}[/]\n[dim]{low:+.1f}..{high:+.1f}[/]"

@@ -6,6 +6,7 @@ with a weight is left without a sequence, at its own budget and at the trial's.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,19 @@ PLACES = (3, 4, 5, 6)
 """Decimals of a weight: as few as caps that bind leave room for."""
 
 
-def rounded(room: Room, mix: Array, sequences: int) -> dict[str, float]:
+def rounded(room: Room, mix: Array, sequences: int, *, keep_all: bool = False) -> dict[str, float]:
     """Shares as weights with few decimals that sum to 1 and pass no cap.
 
     Args:
         sequences: of the shortest mix made of them; what has none of them gets 0.
+        keep_all: such a corpus gets one sequence instead, if its cap allows.
     """
-    mix = np.where(mix < 1 / sequences + 10.0 ** -PLACES[0], 0, mix)
+    unit = 10 ** PLACES[0]
+    least = math.ceil(unit / sequences) / unit
+    small = mix < least + 1 / unit
+    floor = np.where(small & (room.most >= least) & keep_all, least, 0)
+    mix = under_caps(np.where(small, 0, mix)[None], room.most)[0]
+    mix = np.where(small, np.maximum(mix, floor), mix * (1 - floor.sum()))
     mix = under_caps(mix[None], room.most)[0]
     for places in PLACES:
         unit = 10**places

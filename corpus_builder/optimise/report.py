@@ -58,21 +58,24 @@ class OptimiseReport:
     @cached_property
     def weights(self) -> dict[str, float]:
         """The chosen mix as it is written: rounded, within the caps."""
-        return rounded(self.room, self.answer.mix, self._shortest)
+        return self._rounded(self.answer.mix)
 
     @cached_property
     def natural(self) -> dict[str, float]:
         """The natural mix, rounded likewise."""
-        return rounded(self.room, self.room.natural, self._shortest)
+        return self._rounded(self.room.natural)
 
     @cached_property
     def uniform(self) -> dict[str, float]:
         """The uniform mix, rounded likewise."""
-        return rounded(self.room, self.room.uniform, self._shortest)
+        return self._rounded(self.room.uniform)
 
-    @property
-    def _shortest(self) -> int:
-        return min(self.sequences, self.settings.steps * self.settings.sequences)
+    def _rounded(self, mix: Array) -> dict[str, float]:
+        """Where the recipe trains its tokenizer, no corpus is left out altogether: the tokenizer
+        would be another one, better for what is left in, and a trial would compare that too."""
+        shortest = min(self.sequences, self.settings.steps * self.settings.sequences)
+        keep_all = self.recipe.tokenizer.path is None
+        return rounded(self.room, mix, shortest, keep_all=keep_all)
 
     @property
     def binding(self) -> list[str]:
