@@ -314,6 +314,8 @@ def _about(report: TrialReport, arm: str) -> str:
     """How an arm was paired, and what its gap is worth at a larger scale."""
     pairing, odds, headline = report.pairing[arm], report.odds[arm], report.verdicts[arm].headline
     text = f"[bold]{arm}[/]: {pairing['same_sequences']:.0%} of its sequences are the base's"
+    if pairing["aligned"]:
+        text += f" (in {', '.join(pairing['aligned'])}: from the same place of the same document)"
     if arm in report.own_tokenizer:
         text += "; its tokenizer is its own, so its initial weights differ"
     if headline.identical:

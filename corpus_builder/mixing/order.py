@@ -138,6 +138,14 @@ class Order:
         shuffle_uses(out.corpus, out.index, t.available, t.keys, out.epoch)
         return out
 
+    def permutation(self, name: str, epoch: int) -> NDArray[np.int64]:
+        """A corpus' sequences in the order of an epoch: `int64[available]`."""
+        number = self.names.index(name)
+        uses = np.arange(self.available[number], dtype=np.int64) + epoch * self.available[number]
+        corpus, epochs = np.full(len(uses), number, np.uint8), np.empty(len(uses), np.int32)
+        shuffle_uses(corpus, uses, self._tables.available, self._tables.keys, epochs)
+        return uses
+
     def fingerprint(self) -> str:
         """blake2b-128 of the whole stream of (corpus, index), in hex."""
         digest = hashlib.blake2b(digest_size=16)

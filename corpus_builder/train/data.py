@@ -7,7 +7,7 @@ that share slots share sequences in the same steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +43,17 @@ class Batches(Protocol):
         """Tokens `[B, T]` of a step, the same whenever asked."""
 
 
+class Labels(Protocol):
+    """Another naming of a corpus' sequences, for each epoch a permutation."""
+
+    @property
+    def identity(self) -> list[object]:
+        """All that decides it, as plain values."""
+
+    def labels(self, epoch: int) -> NDArray[np.int64]:
+        """The sequence to read where the order says i: `int64[available]`."""
+
+
 @dataclass(frozen=True)
 class MixBatches:
     """The sequences of a mix, in its order. The tail that fills no batch is left out.
@@ -51,15 +62,17 @@ class MixBatches:
         order: of the mix.
         stores: stream files of each corpus with slots, in the order of their rows.
         sequences: B.
+        relabelled: corpora whose sequences the order names otherwise than their files do.
     """
 
     order: Order
     stores: Mapping[str, tuple[Path, ...]]
     sequences: int
+    relabelled: Mapping[str, Labels] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to workers as paths; files are mapped again there."""
-        return MixBatches, (self.order, self.stores, self.sequences)
+        return MixBatches, (self.order, self.stores, self.sequences, self.relabelled)
 
     @property
     def steps(self) -> int:
@@ -72,7 +85,8 @@ class MixBatches:
 
     @cached_property
     def identity(self) -> str:
-        return f"{self.order.fingerprint()}/{self.sequences}"
+        labels = [self.relabelled[name].identity for name in sorted(self.relabelled)]
+        return f"{self.order.fingerprint()}/{self.sequences}{labels or ''}"
 
     @cached_property
     def _files(self) -> dict[str, SequenceFiles]:
@@ -94,9 +108,20 @@ class MixBatches:
         part = self.order.sequences(step * self.sequences, (step + 1) * self.sequences)
         rows = np.empty((self.sequences, self.sequence_length), np.uint32)
         for corpus in np.unique(part.corpus).tolist():
-            here = part.corpus == corpus
-            rows[here] = self._file(self.order.names[corpus]).take(part.index[here])
+            here, name = part.corpus == corpus, self.order.names[corpus]
+            index = part.index[here]
+            if name in self.relabelled:
+                index = self._relabel(name, part.epoch[here], index)
+            rows[here] = self._file(name).take(index)
         return rows
+
+    def _relabel(
+        self, name: str, epochs: NDArray[np.int32], index: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        found = index.copy()
+        for epoch in np.unique(epochs).tolist():
+            found[epochs == epoch] = self.relabelled[name].labels(epoch)[index[epochs == epoch]]
+        return found
 
     def _file(self, name: str) -> SequenceFiles:
         if name not in self._files:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from ..mixing.allocation import Allocation, allocate_phases
 from ..mixing.order import Order, order_of
 from ..stages.base import data_file
@@ -21,6 +19,7 @@ from ..stages.tokenizer import TokenizerStage
 from ..store.errors import DataError
 from ..store.tables import read_table
 from .arms import Arm
+from .pairing import Alignment, PlacesFile, read_alike
 
 TEXT_CHARACTERS = 8_000
 """Of each held-out document are scored: a few books must not cost more than all training. A text of
@@ -38,6 +37,7 @@ class ArmData:
         allocations: whole sequences of each corpus, at the trial's budget.
         stores: token files of each corpus, in the order of their rows.
         contents: digest of each corpus' token store.
+        places: where the documents of each corpus lie in its store.
         seed: of the mix.
         vocab, eos, tokenizer, tokenizer_digest: how held-out text is encoded.
     """
@@ -45,6 +45,7 @@ class ArmData:
     allocations: tuple[Allocation, ...]
     stores: Mapping[str, tuple[Path, ...]]
     contents: Mapping[str, str]
+    places: Mapping[str, tuple[PlacesFile, ...]]
     seed: int
     vocab: int
     eos: str
@@ -57,6 +58,20 @@ class ArmData:
             return order_of(self.allocations, self.seed + seed)
         names = sorted({part.name for part in (*self.allocations, *base.allocations)})
         return order_of(_over(names, self), self.seed + seed, _over(names, base))
+
+    def alignments(self, seed: int, base: ArmData) -> dict[str, Alignment]:
+        """How the corpora whose sequences differ from the base's are read in its places."""
+        order, theirs = self.order(seed, base), base.order(seed)
+        length = self.allocations[0].sequence_length
+        used = {part.name for part in self.allocations if part.sequences}
+        return {
+            name: Alignment(
+                name, order, theirs, self.places[name], base.places[name],
+                (base.contents[name], digest), length,
+            )
+            for name, digest in sorted(self.contents.items())
+            if name in used and base.contents.get(name, digest) != digest
+        }  # fmt: skip
 
 
 def nests(arm: ArmData, base: ArmData) -> bool:
@@ -108,6 +123,13 @@ def arm_data(arm: Arm, tokens: int) -> ArmData:
             corpus: tuple(context.folder(s) / r.files[0].path for r in context.records(s))
             for corpus, s in mix.stores.items()
         },
+        places={
+            corpus: tuple(
+                PlacesFile(context.folder(s) / r.files[1].path, r.files[0].rows)
+                for r in context.records(s)
+            )
+            for corpus, s in mix.stores.items()
+        },
         contents={corpus: context.stage_digest(store) for corpus, store in mix.stores.items()},
         seed=mix.mix.seed,
         vocab=vocab,
@@ -118,14 +140,13 @@ def arm_data(arm: Arm, tokens: int) -> ArmData:
 
 
 def same_sequences(arm: ArmData, base: ArmData) -> float:
-    """Share of slots in which an arm trains on the very sequence that the base does."""
-    ours, theirs = arm.order(0, base), base.order(0)
-    equal = np.zeros((len(ours.names), len(theirs.names)), bool)
-    for row, name in enumerate(ours.names):
-        if name in theirs.names and arm.contents.get(name) == base.contents.get(name):
-            equal[row, theirs.names.index(name)] = name in arm.contents
-    a, b = ours.sequences(), theirs.sequences()
-    return float((equal[a.corpus, b.corpus] & (a.index == b.index)).mean())
+    """Share of slots in which an arm trains on the base's sequence, or on the one in its place.
+
+    The latter is where its documents differ: it begins in the same document, as far in.
+    """
+    return read_alike(
+        arm.order(0, base), base.order(0), arm.contents, base.contents, arm.alignments(0, base)
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,7 @@ from ..train import trainer_digest
 from ..train.data import Batches, MixBatches, ShuffledTokens
 from ..train.sizes import Shape, named_size, size_of
 from .data import ArmData, Heldout
+from .pairing import Alignment
 
 if TYPE_CHECKING:
     from ..train.evaluate import Documents, MinimalPairs
@@ -135,6 +136,7 @@ class Run:
     Attributes:
         shuffled: share of the tokens that change places, for data known to be worse.
         probes: minimal pairs that the model is tried on.
+        alignments: corpora whose sequences are read in the places that the base's have.
     """
 
     arm: str
@@ -145,6 +147,7 @@ class Run:
     heldout: Heldout
     shuffled: float = 0.0
     probes: tuple[Probe, ...] = ()
+    alignments: Mapping[str, Alignment] = field(default_factory=dict)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -159,6 +162,7 @@ class Run:
             "stores": {name: data.contents[name] for name in used if name in data.contents},
             "tokenizer": data.tokenizer_digest,
             "heldout": [self.heldout.digest, sorted(self.heldout.corpora), self.heldout.most],
+            "aligned": [part.identity for part in self.alignments.values()],
             "shuffled": self.shuffled,
             "probes": {probe.name: probe.sha256 for probe in self.probes},
             "trainer": trainer_digest(),
@@ -177,7 +181,7 @@ class Run:
 
     def batches(self) -> Batches:
         """The tokens it trains on, step by step."""
-        sound = MixBatches(self.order, self.data.stores, self.settings.sequences)
+        sound = MixBatches(self.order, self.data.stores, self.settings.sequences, self.alignments)
         return ShuffledTokens(sound, self.shuffled, self.seed) if self.shuffled else sound
 
     def config(self) -> TrainConfig:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..engine import LocalEngine
 from ..fingerprint import fingerprint
+from ..mixing.allocation import corpus_shares
 from ..plan import Resources
 from ..recipe import BASE_ARM, Recipe
 from ..runner import Watcher, run_plan
@@ -107,7 +108,10 @@ class Design:
         """An arm with a seed, its order nested in the base's."""
         data, base = self.data[arm], self.data[BASE_ARM]
         order = data.order(seed, None if arm == BASE_ARM else base)
-        return Run(arm, seed, settings, data, order, self.heldout, probes=self.probes)
+        return Run(
+            arm, seed, settings, data, order, self.heldout, probes=self.probes,
+            alignments={} if arm == BASE_ARM else data.alignments(seed, base),
+        )  # fmt: skip
 
     def runs(
         self, settings: Settings, seeds: Sequence[int], arms: Sequence[str] | None = None
@@ -117,10 +121,15 @@ class Design:
         return {(arm, seed): self.run(arm, seed, settings) for seed in seeds for arm in names}
 
     def pairing(self) -> dict[str, dict[str, Any]]:
-        """Of each arm: whether its order is nested, and the share of slots it has in common."""
+        """Of each arm: whether its order is nested, the corpora whose sequences are others, and
+        the share of slots it has in common (in those: of sequences from the same places)."""
         base = self.data[BASE_ARM]
         return {
-            arm: {"nested": nests(data, base), "same_sequences": same_sequences(data, base)}
+            arm: {
+                "nested": nests(data, base),
+                "aligned": list(data.alignments(0, base)),
+                "same_sequences": same_sequences(data, base),
+            }
             for arm, data in self.data.items()
             if arm != BASE_ARM
         }
@@ -199,8 +208,8 @@ def design_of(recipe: Recipe, arms: Mapping[str, Arm], tokens: int) -> Design:
     """
     trial = trial_of(recipe)
     base = arm_data(arms[BASE_ARM], tokens)
-    headline = trial.target or {part.name: float(part.realised) for part in base.allocations}
-    headline = {name: weight for name, weight in headline.items() if weight > 0}
+    shares = corpus_shares(base.allocations)
+    headline = trial.target or {name: float(share) for name, share in shares.items() if share > 0}
     apart = {arm.name: arm.changed for arm in arms.values() if arm.changed and trial.target is None}
     data = {
         name: base if name == BASE_ARM else arm_data(arm, tokens)

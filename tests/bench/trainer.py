@@ -198,7 +198,8 @@ def turn(who: str, options: argparse.Namespace) -> dict[str, float]:
     command = [sys.executable, __file__, "--who", who, "--size", options.size, *flags]
     numbers = ["--steps", str(options.steps), "--sequences", str(options.sequences)]
     root = str(Path(__file__).parents[2])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     done = subprocess.run(
         command + numbers, env=environment, capture_output=True, text=True, check=True
     )

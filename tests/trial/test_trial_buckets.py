@@ -13,7 +13,7 @@ EQUAL = {"by": "n_words", "quantiles": [0.5], "times": [1, 1]}
 def test_an_arm_of_other_rates_is_nested_and_encodes_nothing_anew(tmp_path: Path) -> None:
     lay_inputs(tmp_path)
     arms = {"quality-up": {"mix.buckets.notes.times": [0.5, 2]}}
-    content = recipe(tmp_path, arms, target={"notes": 1, "code": 1})
+    content = recipe(tmp_path, arms)
     content["mix"]["buckets"] = {"notes": EQUAL}
     done = tried(content, tmp_path / "out")
     stages = [path.name for path in (tmp_path / "out" / "stages").iterdir()]

@@ -1,0 +1,266 @@
+"""Does a trial find what is known? `python tests/bench/trials.py known | even | pairing`
+
+known    more of a corpus helps its held-out text, the more the better; 16 passes over little text
+         lose to fresh text; shuffled tokens come out in order (the trial's own self-test).
+even     the base against itself on other data, 40 times: how often is a difference called?
+pairing  the spread of differences between seeds, paired and not, for arms of each kind.
+
+Data: the domains' Parquet files (--data). Finished models are kept in --out and not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from optimise import take
+
+from corpus_builder.engine import LocalEngine
+from corpus_builder.plan import Resources
+from corpus_builder.recipe import BASE_ARM, Recipe, load_recipe
+from corpus_builder.train.statistics.comparison import Terms, Verdict
+from corpus_builder.train.statistics.verdicts import compare_arms
+from corpus_builder.trial.arms import mix_of, plan_arms, trial_of
+from corpus_builder.trial.checks import AA, AA_SEEDS
+from corpus_builder.trial.measured import measurements
+from corpus_builder.trial.report import TrialReport
+from corpus_builder.trial.runs import Result, Run, settings_of
+from corpus_builder.trial.trial import (
+    PRELOAD,
+    Design,
+    Options,
+    Trainer,
+    build,
+    design_of,
+    run_trial,
+)
+
+MEGABYTES = {"docs": 4.0, "code": 3.0, "news_gov": 3.0}
+BASE = {"docs": 0.5, "code": 0.3, "news-gov": 0.2, "few": 0.0}
+DOSES = (0.3, 0.45, 0.6)
+TOKENS = 120_000
+PASSES = 16
+SMALL = {"layers": 2, "width": 64}
+
+
+class Told:
+    """Says what is going on, a line a launch."""
+
+    def launched(self, title: str, tasks: int) -> None:
+        print(f"  {title}", flush=True)
+
+    def progressed(self, tasks: int, documents: int, size: int) -> None: ...
+
+    def sealed(self, stage: Any, manifest: Any) -> None: ...
+
+    def foreseen(self, prospect: Any) -> None:
+        print(f"  {prospect.to_train} models to train, about {prospect.seconds:.0f} s", flush=True)
+
+    def looked(self, seeds: int, undecided: Any) -> None: ...
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None: ...
+
+
+def news(weight: float) -> dict[str, Any]:
+    """An arm with so much news, the others in their proportion."""
+    rest = 1 - weight
+    return {"mix.weights": {"docs": rest * 0.625, "code": rest * 0.375, "news-gov": weight}}
+
+
+def few_rows(source: Path, used: Path, target: Path, size: int) -> None:
+    """Rows of the domain that are not in `used`, about `size` bytes of text."""
+    known = set(pq.read_table(used, columns=["id"]).column("id").to_pylist())
+    rows = pq.read_table(source, columns=["id", "text", "url"]).to_pylist()
+    free = [row for row in rows if row["id"] not in known and 1000 < len(row["text"]) < 5000]
+    chosen, taken = [], 0
+    for row in free:
+        if taken >= size:
+            break
+        chosen.append(row)
+        taken += len(row["text"].encode())
+    pq.write_table(pa.Table.from_pylist(chosen), target)
+
+
+def recipe(data: Path, folder: Path, trial: Mapping[str, Any], name: str) -> Recipe:
+    """Three domains, and `few`: so little of the first that PASSES over it fill its weight."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for domain, size in MEGABYTES.items():
+        if not (folder / f"{domain}.parquet").exists():
+            take(data / f"{domain}.parquet", folder / f"{domain}.parquet", size)
+    bytes_ = round(0.5 * TOKENS / PASSES * 3.3)  # of text, about 3.3 to a token
+    few_rows(data / "docs.parquet", folder / "docs.parquet", folder / "few.parquet", bytes_)
+    content = {
+        "name": name,
+        "corpora": {
+            part: {
+                "source": {"parquet": str(folder / f"{part.replace('-', '_')}.parquet")},
+                "stages": [{"filter": ["gopher"]}, "dedup"] if part == "docs" else ["dedup"],
+            }
+            for part in BASE
+        },
+        "heldout": {"share": "5%", "max_documents": 20},
+        "tokenizer": {"train": {"vocab": 4096, "max_bytes": "10MB"}},
+        "mix": {
+            "tokens": TOKENS, "sequence_length": 256, "weights": BASE,
+            "max_epochs": {"few": 2 * PASSES},
+        },
+        "trial": trial,
+    }  # fmt: skip
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return load_recipe(path)
+
+
+def known(data: Path, out: Path, resources: Resources) -> None:
+    """What any sound trial must find."""
+    repeated = {"mix.weights": {"docs": 0, "code": 0.3, "news-gov": 0.2, "few": 0.5}}
+    arms = {f"news-{round(100 * w)}": news(w) for w in DOSES} | {"repeated": repeated}
+    target = {"docs": 0.5, "news-gov": 0.5}
+    loaded = recipe(
+        data, out, {"model": "1M", "seeds": 3, "tokens": TOKENS, "target": target, "arms": arms},
+        "known",
+    )  # fmt: skip
+    report = run_trial(loaded, out / "known", resources, Told(), Options(self_test=True))
+    scores = {arm: report.scores[arm]["news-gov"].value for arm in [BASE_ARM, *arms][:-1]}
+    order = list(scores.values()) == sorted(scores.values(), reverse=True)
+    print("\nmore news, on held-out news: bits per byte, and the difference to the base")
+    for arm, score in scores.items():
+        print(f"  {arm:<10} {score:.4f}  {shown(report, arm, 'news-gov')}")
+    print(f"  the more the better: {'yes' if order else 'NO'}")
+    passes = report.epochs["repeated"]["few"]
+    print(f"\n{passes:.1f} passes over little text against fresh text, on held-out docs")
+    print(f"  repeated   {shown(report, 'repeated', 'docs')}")
+    if report.self_tests is not None:
+        series = report.self_tests.series
+        print("\ntokens shuffled, on the target")
+        for damage, mean in zip(series.damage, series.means, strict=True):
+            print(f"  {damage:>4.0%}       {mean:.4f}")
+        print(f"  {series.test.reason}\nA/A: {report.self_tests.aa.reason}")
+
+
+def shown(report: TrialReport, arm: str, corpus: str) -> str:
+    """A comparison in a line."""
+    if arm == BASE_ARM:
+        return ""
+    found = report.of_arm(arm)[corpus]
+    low, high = found.interval
+    return f"{found.difference:+.4f}  ({low:+.4f} to {high:+.4f})  {found.verdict}"
+
+
+def trained(
+    loaded: Recipe, out: Path, resources: Resources, wanted: Callable[[Design], dict[Any, Run]]
+) -> tuple[Design, dict[Any, Result]]:
+    """Build a recipe's arms and train the runs that are wanted of them."""
+    arms = plan_arms(loaded, out)
+    build(arms, resources, Told())
+    tokens = trial_of(loaded).tokens or TOKENS
+    design = design_of(loaded, {arm.name: arm for arm in arms}, tokens)
+    with LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
+        trainer = Trainer(out / "trial", engine, Told())
+        runs = wanted(design)
+        trainer.train(runs)
+        return design, {key: trainer.result(run) for key, run in runs.items()}
+
+
+def settings(design: Design) -> Any:
+    trial, mix = trial_of(design.recipe), mix_of(design.recipe)
+    return settings_of(trial, mix, design.data[BASE_ARM].vocab, trial.tokens or TOKENS)
+
+
+def even(data: Path, out: Path, resources: Resources) -> None:
+    """A/A trials, each with seeds of its own; false verdicts are counted by trial."""
+    repetitions, seeds = 40, 3
+    loaded = recipe(data, out, {"model": SMALL, "seeds": seeds, "tokens": 60_000}, "even")
+
+    def wanted(design: Design) -> dict[Any, Run]:
+        found = {}
+        for seed in range(repetitions * seeds):
+            run = design.run(BASE_ARM, seed, settings(design))
+            found[BASE_ARM, seed] = run
+            order = design.data[BASE_ARM].order(AA_SEEDS + seed)
+            found[AA, seed] = replace(run, arm=AA, order=order)
+        return found
+
+    design, results = trained(loaded, out / "even", resources, wanted)
+    wrong, differences = 0, []
+    for number in range(repetitions):
+        part = {
+            (arm, seed - number * seeds): result
+            for (arm, seed), result in results.items()
+            if seed // seeds == number
+        }
+        found = compare_arms(measurements(part, seeds, [AA]), design.headline, Terms(alpha=0.05))
+        every = (*found.headline, *found.corpora)
+        wrong += any(c.verdict in (Verdict.BETTER, Verdict.WORSE) for c in every)
+        differences.append(found.headline[0].difference)
+    chance = sum(
+        math.comb(repetitions, k) * 0.05**k * 0.95 ** (repetitions - k)
+        for k in range(wrong, repetitions + 1)
+    )
+    print(
+        f"\n{repetitions} A/A trials of {seeds} seeds: {wrong} with a false verdict (5 % allowed)"
+    )
+    print(f"  so many or more have a chance of {chance:.0%} where the true rate is 5 %")
+    print(f"  headline differences: mean {np.mean(differences):+.4f}, sd {np.std(differences):.4f}")
+
+
+def pairing(data: Path, out: Path, resources: Resources) -> None:
+    """Spread of a difference between seeds: arm and base with the same seed, or with another."""
+    seeds = 8
+    arms = {
+        "weights": news(0.3),
+        "filter": {"corpora.docs.filter.gopher.n_words.min": 150},
+        "no-dedup": {"corpora.docs.dedup": "off"},
+    }
+    trial = {
+        "model": "1M", "seeds": seeds, "tokens": TOKENS,
+        "target": {"docs": 0.5, "code": 0.3, "news-gov": 0.2}, "arms": arms,
+    }  # fmt: skip
+    loaded = recipe(data, out, trial, "pairing")
+    design, results = trained(
+        loaded, out / "pairing", resources, lambda d: d.runs(settings(d), range(seeds))
+    )
+
+    def losses(arm: str) -> Any:
+        part = [results[arm, seed] for seed in range(seeds)]
+        weights = {name: w / sum(design.headline.values()) for name, w in design.headline.items()}
+        return np.array(
+            [sum(w * r.bits[c].sum() / r.bytes[c].sum() for c, w in weights.items()) for r in part]
+        )
+
+    base = losses(BASE_ARM)
+    print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
+    print("  arm        same sequences   paired  unpaired    ratio")
+    for arm in arms:
+        paired = (losses(arm) - base).std(ddof=1)
+        unpaired = math.sqrt(losses(arm).var(ddof=1) + base.var(ddof=1))
+        same = design.pairing()[arm]["same_sequences"]
+        ratio = unpaired / paired
+        print(f"  {arm:<10} {same:>14.0%} {paired:>8.4f} {unpaired:>9.4f} {ratio:>7.1f}x")
+
+
+PARTS = {"known": known, "even": even, "pairing": pairing}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=[*PARTS])
+    default = Path(__file__).parents[3] / "shared" / "data" / "domains"
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--out", type=Path, default=Path("runs/bench-trials"))
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    given = parser.parse_args()
+    PARTS[given.part](given.data, given.out, Resources(given.workers, 2 << 30))
+
+
+if __name__ == "__main__":
+    main()
