@@ -107,7 +107,7 @@ def recipe(data: Path, folder: Path, trial: Mapping[str, Any], name: str) -> Rec
             }
             for part in BASE
         },
-        "heldout": {"share": "5%", "max_documents": 20},
+        "heldout": {"share": "5%", "max_documents": 12},
         "tokenizer": {"train": {"vocab": 4096, "max_bytes": "10MB"}},
         "mix": {
             "tokens": TOKENS, "sequence_length": 256, "weights": BASE,
@@ -179,7 +179,7 @@ def settings(design: Design) -> Any:
 def even(data: Path, out: Path, resources: Resources) -> None:
     """A/A trials, each with seeds of its own; false verdicts are counted by trial."""
     repetitions, seeds = 40, 3
-    loaded = recipe(data, out, {"model": SMALL, "seeds": seeds, "tokens": 60_000}, "even")
+    loaded = recipe(data, out, {"model": SMALL, "seeds": seeds, "tokens": 40_000}, "even")
 
     def wanted(design: Design) -> dict[Any, Run]:
         found = {}
@@ -215,7 +215,7 @@ def even(data: Path, out: Path, resources: Resources) -> None:
 
 def pairing(data: Path, out: Path, resources: Resources) -> None:
     """Spread of a difference between seeds: arm and base with the same seed, or with another."""
-    seeds = 8
+    seeds = 6
     arms = {
         "weights": news(0.3),
         "filter": {"corpora.docs.filter.gopher.n_words.min": 150},
