@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .report.verify import Finding
     from .runner import RunReport
     from .store.manifest import StageManifest
+    from .trial.report import TrialReport
 
 
 def load(recipe: str | Path, set: Mapping[str, Any] | None = None) -> Recipe:  # noqa: A002
@@ -83,6 +84,28 @@ class Plan:
         from .runner import run_plan
 
         return run_plan(self.definition, planning.resources(workers, memory), until=until)
+
+    def trial(
+        self, *, budget: float | None = None, self_test: bool = False, lr_check: bool = False,
+        until_decided: bool = False, workers: int | None = None, memory: int | None = None,
+    ) -> TrialReport:  # fmt: skip
+        """Compare the recipe's arms by training small models; what is trained already is kept.
+
+        Args:
+            budget: seconds that training may take; as the recipe says by default.
+            self_test: train an A/A arm and shuffled tokens too; `void` says if they fail.
+            lr_check: train everything at a tenth of the learning rate too.
+            until_decided: go on with more seeds for arms that are undecided.
+            workers, memory: as for `run`.
+
+        Raises:
+            CorpusError: whatever went wrong, PyTorch missing for one; finished models stay.
+        """
+        from .trial.trial import Options, Unfollowed, run_trial
+
+        plan, given = self.definition, planning.resources(workers, memory)
+        options = Options(budget, self_test, lr_check, until_decided)
+        return run_trial(plan.recipe, plan.out, given, Unfollowed(), options)
 
     def manifests(self) -> list[StageManifest]:
         """Manifests of all sealed stages."""

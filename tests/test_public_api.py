@@ -23,6 +23,9 @@ SIGNATURES = {
     "Recipe.plan": "(self, out: 'str | Path | None' = None) -> 'Plan'",
     "Plan.run": "(self, *, workers: 'int | None' = None, memory: 'int | None' = None, "
     "until: 'str | None' = None) -> 'RunReport'",
+    "Plan.trial": "(self, *, budget: 'float | None' = None, self_test: 'bool' = False, "
+    "lr_check: 'bool' = False, until_decided: 'bool' = False, workers: 'int | None' = None, "
+    "memory: 'int | None' = None) -> 'TrialReport'",
     "Plan.manifests": "(self) -> 'list[StageManifest]'",
     "Plan.funnel": "(self) -> 'dict[str, list[Row]]'",
     "Plan.documents": "(self, corpus: 'str') -> 'Iterable[Path]'",

@@ -154,7 +154,7 @@ def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> O
         {
             "recipe": report.recipe.name,
             "settings": asdict(report.settings),
-            "runs": [{"name": run.name, **run.identity} for run in runs],
+            "runs": [{"name": run.name, "hash": run.hash, **run.identity} for run in runs],
             "files": [asdict(file)],
             "versions": {n: version(n) for n in ("corpus-builder", "numpy", "scipy", "torch")},
         },

@@ -19,7 +19,7 @@ from ..fingerprint import fingerprint
 from ..mixing.allocation import corpus_shares
 from ..plan import Resources
 from ..recipe import BASE_ARM, Recipe
-from ..runner import Watcher, run_plan
+from ..runner import Silent, Watcher, run_plan
 from ..store.atomic import read_json, run_lock, write_json
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
@@ -83,6 +83,16 @@ class Follower(Watcher, Protocol):
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         """Of the runs being trained, so many are over, so many tokens in all are done, and the
         loss summed over them is this."""
+
+
+class Unfollowed(Silent):
+    """A follower that tells nobody."""
+
+    def foreseen(self, prospect: Prospect) -> None: ...
+
+    def looked(self, seeds: int, undecided: Sequence[str]) -> None: ...
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None: ...
 
 
 @dataclass(frozen=True)

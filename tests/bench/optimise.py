@@ -25,7 +25,7 @@ MEGABYTES = {
 
 TARGET = {"qa": 0.5, "news-gov": 0.5}
 TOKENS = 104_000
-SEEDS = 3
+SEEDS = 6
 
 
 def take(source: Path, target: Path, size: float) -> None:

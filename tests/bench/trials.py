@@ -219,7 +219,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     arms = {
         "weights": news(0.3),
         "filter": {"corpora.docs.filter.gopher.n_words.min": 150},
-        "no-dedup": {"corpora.docs.dedup": "off"},
+        "dedup": {"corpora.code.dedup": {"threshold": 0.3, "bands": 40, "rows": 3}},
     }
     trial = {
         "model": "1M", "seeds": seeds, "tokens": TOKENS,

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from spine import Inline, write_recipe
 from trials import HALF, recipe
 
+import corpus_builder as cb
 from corpus_builder import runner
 from corpus_builder.cli.main import cli
 from corpus_builder.train import machine
@@ -44,6 +45,13 @@ def test_the_corpus_is_built_and_then_tried(tiny: Path) -> None:
 def test_the_trial_is_left_out_where_it_is_not_wanted(tiny: Path, options: tuple[str]) -> None:
     assert json.loads(run(tiny, *options, "--json").stdout)["trial"] is None
     assert not (tiny.parent / "out" / "trial").exists()
+
+
+def test_from_python_the_same_report(tiny: Path) -> None:
+    found = cb.load(tiny).plan(tiny.parent / "out").trial(workers=1)
+    content = json.loads(run(tiny, "--json").stdout)
+    assert json.loads(json.dumps(found.as_json())) == content["trial"]
+    assert not found.void
 
 
 def test_without_torch_the_corpus_is_built_and_a_note_says_what_is_missing(
