@@ -36,9 +36,10 @@ def ls_command(kind: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("target", required=False, type=click.Path(path_type=Path))
 def new_command(name: str, target: Path | None) -> None:
-    """Copy the shipped recipe or rule set NAME to TARGET (default: ./NAME.yaml) to edit.
+    """Copy the shipped recipe or rule set NAME to TARGET to edit.
 
-    A rule set copied to ./filters/NAME.yaml is found by its name from then on.
+    By default a recipe goes to ./NAME.yaml, and a rule set to ./filters/NAME.yaml, where it is
+    found by its name from then on.
     """
     from ..shelf import copy_out
 

@@ -1,0 +1,78 @@
+"""The options of `corpus trial`, and what its exit code means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from spine import Inline, write_recipe
+from trials import HALF, recipe
+
+from corpus_builder import runner
+from corpus_builder.cli.main import cli
+from corpus_builder.train import machine
+from corpus_builder.trial import report, trial
+from corpus_builder.trial.prospect import Speed
+
+
+@pytest.fixture
+def tiny(documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(runner, "LocalEngine", Inline)
+    monkeypatch.setattr(trial, "LocalEngine", Inline)
+    monkeypatch.setattr(machine, "choose_precision", lambda *_, **__: "fp32")
+    monkeypatch.setattr(trial.Trainer, "speed", lambda self, due: Speed(1_600, 1, 0))
+    return write_recipe(tmp_path / "tiny.yaml", recipe(documents, {"half": HALF}, tokens=1_600))
+
+
+def run(path: Path, *options: str) -> Result:
+    return CliRunner().invoke(
+        cli, ["trial", str(path), "--out", str(path.parent / "out"), *options]
+    )
+
+
+def test_every_check_is_told_and_a_sound_report_exits_with_0(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = report.judge_self_tests
+    monkeypatch.setattr(report, "judge_self_tests", lambda *a: replace(judge(*a), void=()))
+    options = ("--self-test", "--lr-check", "--until-decided", "--budget", "60s")
+    done = run(tiny, *options, "--workers", "1", "--memory", "2G", "--quiet")
+    assert done.exit_code == 0
+    words = " ".join(done.stdout.split())
+    for said in ("self-test, A/A", "shuffled tokens", "tenth of the learning rate", "looks)"):
+        assert said in words
+    content = json.loads(run(tiny, *options, "--json").stdout)
+    assert content["self_tests"]["series"]["damage"][0] == 0
+    assert len(content["looks"]) > 1
+    assert "slower_rate" in content["arms"]["half"]
+
+
+def test_a_void_report_says_so_and_exits_with_1(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = report.judge_self_tests
+    why = "the base was called better than itself"
+    monkeypatch.setattr(report, "judge_self_tests", lambda *a: replace(judge(*a), void=(why,)))
+    done = run(tiny, "--self-test", "--quiet")
+    assert done.exit_code == 1
+    assert "The report is void" in done.stdout
+    assert json.loads(run(tiny, "--self-test", "--json").stdout)["void"] == [why]
+
+
+def test_equivalent_within_a_wide_margin_is_said_to_say_little(tiny: Path) -> None:
+    content = tiny.read_text().replace("trial:\n", "trial:\n  margin: 3.0\n")
+    declared = tiny.with_name("declared.yaml")
+    declared.write_text(content)
+    assert "which is wide" not in run(declared, "--quiet").stdout
+    told = run(tiny, "--json").stdout
+    equal = json.loads(told)["arms"]["half"]["comparisons"]["headline"]["verdict"] == "equivalent"
+    assert ("which is wide" in told) == equal
+
+
+def test_a_budget_that_is_no_time_is_refused(tiny: Path) -> None:
+    done = run(tiny, "--budget", "soon")
+    assert done.exit_code == 2
+    assert "such as 5m" in done.output
