@@ -100,7 +100,7 @@ class _Optimisation:
 
     def __post_init__(self) -> None:
         self.trial, self.mix = trial_of(self.recipe), mix_of(self.recipe)
-        self.trainer = Trainer(self.out / "trial", self.engine, self.follower)  # type: ignore[arg-type]
+        self.trainer = Trainer(self.out / "trial", self.engine, self.follower)
         self.data: ArmData = arm_data(self.base, self.mix.tokens)
         self.available = {part.name: part.available for part in self.data.allocations}
         limits = self.base.mix.mix.max_epochs

@@ -71,7 +71,15 @@ class Options:
     until_decided: bool = False
 
 
-class Follower(Watcher, Protocol):
+class TrainingFollower(Watcher, Protocol):
+    """Who is told how training goes."""
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None:
+        """Of the runs being trained, so many are over, so many tokens in all are done, and the
+        loss summed over them is this."""
+
+
+class Follower(TrainingFollower, Protocol):
     """Who is told what a trial is doing."""
 
     def foreseen(self, prospect: Prospect) -> None:
@@ -79,10 +87,6 @@ class Follower(Watcher, Protocol):
 
     def looked(self, seeds: int, undecided: Sequence[str]) -> None:
         """The arms were compared after so many seeds; these are to go on."""
-
-    def trained(self, runs: int, tokens: int, nats: float) -> None:
-        """Of the runs being trained, so many are over, so many tokens in all are done, and the
-        loss summed over them is this."""
 
 
 class Unfollowed(Silent):
@@ -233,7 +237,7 @@ def design_of(recipe: Recipe, arms: Mapping[str, Arm], tokens: int) -> Design:
 class Trainer:
     """Trains runs and keeps what they come to, in the processes of an engine."""
 
-    def __init__(self, folder: Path, engine: LocalEngine, follower: Follower) -> None:
+    def __init__(self, folder: Path, engine: LocalEngine, follower: TrainingFollower) -> None:
         self.folder, self.engine, self.follower = folder, engine, follower
 
     def machine(self, run: Run) -> Machine:
@@ -443,5 +447,5 @@ class _Trial:
         )  # fmt: skip
 
 
-def _tell(follower: Follower, seen: Any) -> None:
+def _tell(follower: TrainingFollower, seen: Any) -> None:
     follower.trained(seen.tasks, seen.documents, seen.bytes / 1000)
