@@ -3,9 +3,8 @@
 Six domains, a target of two of them (declared below, before anything is trained), a swarm of
 --runs models of 1M parameters, then the written recipe's own trial at fresh seeds: the chosen mix
 (base) against the natural and the uniform one. Prints the answer and the verdicts; exits 1 unless
-both rivals are worse. About 20 minutes on two quiet cores with 32 runs and the 18 of the trial; kept
+both rivals are worse. About 20 minutes on two quiet cores with 32 runs and 18 of the trial; kept
 models are reused.
-are reused.
 """
 
 from __future__ import annotations
