@@ -126,7 +126,7 @@ def known(data: Path, out: Path, resources: Resources) -> None:
     arms = {f"news-{round(100 * w)}": news(w) for w in DOSES} | {"repeated": repeated}
     target = {"docs": 0.5, "news-gov": 0.5}
     loaded = recipe(
-        data, out, {"model": "1M", "seeds": 3, "tokens": TOKENS, "target": target, "arms": arms},
+        data, out, {"model": "1M", "seeds": 6, "tokens": TOKENS, "target": target, "arms": arms},
         "known",
     )  # fmt: skip
     report = run_trial(loaded, out / "known", resources, Told(), Options(self_test=True))
