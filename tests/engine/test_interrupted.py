@@ -76,9 +76,12 @@ def test_a_killed_worker_is_an_engine_error_that_names_the_shard(
         """(pid, label) of workers with a task of `web`, whose extraction takes longest."""
         found = []
         for path in boards.glob("*/running/*"):
-            lines = (path.parents[1] / "tasks.jsonl").read_text().splitlines()
+            try:
+                lines = (path.parents[1] / "tasks.jsonl").read_text().splitlines()
+                pid = path.read_text()
+            except FileNotFoundError:  # the task ended meanwhile
+                continue
             label = json.loads(lines[int(path.name)])["label"]
-            pid = path.read_text()
             if label.startswith("web, ") and pid:
                 found.append((int(pid), label))
         return found
