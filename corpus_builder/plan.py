@@ -112,7 +112,7 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
-    patterns = recipe.heldout.texts if recipe.heldout else {}
+    patterns = recipe.heldout.texts if recipe.heldout and lent is None else {}
     texts = {name: list_texts(names) for name, names in patterns.items()}
     stages = assemble(recipe, Inputs(kinds, shards, _models(recipe), texts), lent)
     return Plan(recipe, out, splits, stages, lent.names if lent else frozenset())

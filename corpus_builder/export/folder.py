@@ -6,7 +6,6 @@ Invariant: the target does not exist or is complete; a killed export leaves only
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ..store.atomic import TEMP_SUFFIX, run_lock
+from ..store.atomic import TEMP_SUFFIX, fsync, run_lock
 from ..store.errors import DataError
 
 LOCK = ".lock"
@@ -39,7 +38,7 @@ def staged(target: Path) -> Iterator[Path]:
             shutil.rmtree(folder)
             raise
         for path in files_of(folder):
-            _sync(path)
+            fsync(path)
         (folder / LOCK).unlink()
         try:
             folder.rename(target)
@@ -47,7 +46,7 @@ def staged(target: Path) -> Iterator[Path]:
             shutil.rmtree(folder)
             do = "name another target"
             raise DataError(str(target), f"cannot be made: {error.strerror}", do=do) from error
-        _sync(target.parent)
+        fsync(target.parent)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -61,14 +60,6 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

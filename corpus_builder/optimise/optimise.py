@@ -23,7 +23,8 @@ from ..trial.arms import Arm, mix_of, trial_of
 from ..trial.data import ArmData, Heldout, arm_data, heldout_of
 from ..trial.prospect import EVALUATION, Speed
 from ..trial.runs import FEWEST_STEPS, Machine, Run, Settings, settings_of
-from ..trial.trial import PRELOAD, Trainer, build, require_packages
+from ..trial.trainer import Trainer
+from ..trial.trial import PRELOAD, build, require_packages
 from .answer import answer, effects, resamples
 from .choosing import Swarm
 from .proxies import Cost, Follower, bits_per_byte, runs_of

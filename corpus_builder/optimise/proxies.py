@@ -25,7 +25,7 @@ from ..runner import Watcher
 from ..trial.data import ArmData, Heldout
 from ..trial.prospect import Speed
 from ..trial.runs import Run, Settings
-from ..trial.trial import Trainer
+from ..trial.trainer import Trainer
 from .solving import Array
 from .swarm import Room, in_sequences
 

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..mixing.buckets import bucket_of, part_name, quantile_edges
-from ..store.arrow_streams import StreamWriter, open_stream
+from ..store.arrow_streams import open_stream
 from ..store.errors import DataError
 from ..store.records import UnitRecord, combine_digests
 from ..store.tables import TableWriter, read_table
 from .base import Context, Phase, Stage, data_file
 from .rows import frames_of
-from .tokens import ENCODED_ROWS, EncodeStage
+from .tokens import EncodeStage
 
 VALUE_SCHEMA = pa.schema([("doc_id", pa.binary(16)), ("value", pa.float64())])
 
@@ -185,26 +185,15 @@ class BucketStage(EncodeStage):
         return self.buckets.members(context, unit, self.number)
 
     def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
-        path = data_file(context.folder(self.buckets), unit)
+        values = data_file(context.folder(self.buckets), unit)
         here = pa.array(self.members(context, unit))
-        wanted = read_table(path, ["doc_id"]).column("doc_id").filter(here)
-        tokens = 0
-        name = f"data/{unit}.arrow"
-        schema = self.schema(context)
-        with StreamWriter(context.folder(self), name, schema, ENCODED_ROWS) as writer:
-            for batch in open_stream(context.folder(self.whole) / name):
-                inside = pc.is_in(batch.column("doc_id"), wanted)
-                kept = batch.filter(inside)
-                writer.write(kept)
-                tokens += int(pc.sum(pc.list_value_length(kept.column("tokens"))).as_py() or 0)
-                context.progress(len(kept), kept.nbytes)
-            file = writer.close()
-        return UnitRecord(
-            unit=f"{phase}/{unit}",
-            inputs=self.inputs(context, phase, unit),
-            rows_in=file.rows,
-            rows_out=file.rows,
-            lost={},
-            facts={"tokens": tokens},
-            files=(file,),
-        )
+        wanted = read_table(values, ["doc_id"]).column("doc_id").filter(here)
+        path = context.folder(self.whole) / f"data/{unit}.arrow"
+
+        def kept() -> Iterator[pa.RecordBatch]:
+            for batch in open_stream(path):
+                part = batch.filter(pc.is_in(batch.column("doc_id"), wanted))
+                context.progress(len(part), part.nbytes)
+                yield part
+
+        return self._written(context, phase, unit, kept())

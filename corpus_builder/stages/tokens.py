@@ -7,7 +7,7 @@ sequences * T + the counted tails.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -100,12 +100,20 @@ class EncodeStage(Stage):
         table = pa.Table.from_batches(encoded, schema).sort_by(
             [("key", "ascending"), ("doc_id", "ascending")]
         )
-        tokens = 0
+        batches = table.combine_chunks().to_batches(max_chunksize=ENCODED_ROWS)
+        return self._written(context, phase, unit, batches)
+
+    def _written(
+        self, context: Context, phase: str, unit: str, batches: Iterable[pa.RecordBatch]
+    ) -> UnitRecord:
+        """Encoded documents as a stream, counted."""
+        tokens, schema = 0, self.schema(context)
         path = f"data/{unit}.arrow"
         with StreamWriter(context.folder(self), path, schema, ENCODED_ROWS) as writer:
-            for batch in table.combine_chunks().to_batches(max_chunksize=ENCODED_ROWS):
+            for batch in batches:
                 writer.write(batch)
-                tokens += int(pc.sum(pc.list_value_length(batch.column("tokens"))).as_py())
+                lengths = pc.list_value_length(batch.column("tokens"))
+                tokens += int(pc.sum(lengths).as_py() or 0)
             file = writer.close()
         return UnitRecord(
             unit=f"{phase}/{unit}",

@@ -24,13 +24,13 @@ from ..train.statistics.selftests import (
     void_because,
 )
 from ..train.statistics.verdicts import compare_arms
-from .measured import Key, Results, measurements
+from .looks import ALPHA
+from .measured import HEADLINE, Key, Results, measurements
 from .runs import Result, Run, Settings
 
 if TYPE_CHECKING:
-    from .trial import Design
+    from .design import Design
 
-ALPHA = 0.05
 AA = "self.aa"
 AA_SEEDS = 1 << 32
 """Added to the seed of an A/A run's order: no paired seed draws the same data."""
@@ -64,7 +64,7 @@ class SelfTests:
                 "passed": self.aa.passed,
                 "reason": self.aa.reason,
                 "false_alarm": self.aa.false_alarm,
-                "differences": {c.corpus or "headline": c.difference for c in self.comparisons},
+                "differences": {c.corpus or HEADLINE: c.difference for c in self.comparisons},
             },
             "series": {
                 "passed": self.series.test.passed,

@@ -12,6 +12,10 @@ from ..train.statistics.spending import look_levels
 MOST_SEEDS = 20
 
 
+ALPHA = 0.05
+"""Chance of any false claim of one kind in a trial, over all its looks."""
+
+
 @dataclass(frozen=True)
 class Look:
     """A comparison after so many seeds, at its own part of alpha."""

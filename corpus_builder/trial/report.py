@@ -12,59 +12,29 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from ..recipe import BASE_ARM
 from ..store.atomic import write_json
 from ..store.tables import write_table
 from ..train.statistics.comparison import Comparison, Terms, Verdict
-from ..train.statistics.components import Part, estimate
 from ..train.statistics.forecast import smallest_detectable
-from ..train.statistics.intervals import half_width
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
 from ..train.statistics.verdicts import compare_arms
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
-from .measured import Key, Results, measurements
+from .looks import ALPHA, Look
+from .measured import HEADLINE, Key, Results, measurements
 from .prospect import Prospect
-from .runs import Result, Run, Settings
+from .runs import Run, Settings
+from .scores import Pairs, Score, pairs_of, scores_of
 
 if TYPE_CHECKING:
-    from .looks import Look
-    from .trial import Design, Options
+    from .design import Design
+    from .trial import Options
 
-ALPHA = 0.05
 WIDE_MARGIN = 0.025
 """Bits per byte: gaps this large kept their order at 60M (RegMix: .058 nats a token, 97 %)."""
-
-HEADLINE = "headline"
-
-
-@dataclass(frozen=True)
-class Score:
-    """Bits per byte of an arm on a corpus (or the headline), with its own 95 % interval.
-
-    The interval is about new seeds and new documents; arms are not to be compared by it.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A probe's minimal pairs: the share that an arm has right, a mean over seeds.
-
-    Attributes:
-        difference: to the base, seeds paired; None for the base.
-        interval: of the difference, 95 %, for new seeds on the same pairs; this one alone.
-    """
-
-    right: float
-    difference: float | None = None
-    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,14 +135,14 @@ class TrialReport:
         return replace(
             found,
             prospect=prospect,
-            scores=_scores(results, [BASE_ARM, *verdicts], headline),
+            scores=scores_of(results, [BASE_ARM, *verdicts], headline),
             verdicts=verdicts,
             self_tests=judge_self_tests(results, headline, seeds) if options.self_test else None,
             slower=judge_slower(results, headline, seeds, usual)
             if options.lr_check and usual
             else {},
             pairs={
-                probe.name: _pairs(results, [BASE_ARM, *verdicts], probe.name)
+                probe.name: pairs_of(results, [BASE_ARM, *verdicts], probe.name)
                 for probe in design.probes
             },
             odds=_odds(verdicts, results, headline),
@@ -292,54 +262,6 @@ def _measured(verdicts: Mapping[str, ArmVerdict]) -> dict[str, float]:
         for arm, found in verdicts.items()
         if found.headline.standard_error > 0
     }
-
-
-def _scores(
-    results: Results, arms: Sequence[str], headline: Mapping[str, float]
-) -> dict[str, dict[str, Score]]:
-    """Of each arm over all seeds it was trained with."""
-    corpora = tuple(results[BASE_ARM, 0].bytes)
-    targets = {corpus: {corpus: 1.0} for corpus in corpora}
-    if len(corpora) > 1:
-        targets = {HEADLINE: dict(headline)} | targets
-    found = {}
-    for arm in arms:
-        runs = [result for (name, _), result in results.items() if name == arm]
-        found[arm] = {name: _score(runs, weights) for name, weights in targets.items()}
-    return found
-
-
-def _score(runs: Sequence[Result], weights: Mapping[str, float]) -> Score:
-    size = runs[0].bytes
-    parts = [
-        Part(np.stack([run.bits[c] for run in runs]), size[c].astype(np.float64), weight)
-        for c, weight in weights.items()
-    ]
-    found = estimate(parts)
-    width = float(half_width(found.variances, found.df, ALPHA))
-    return Score(float(found.value), float(found.value) - width, float(found.value) + width)
-
-
-def _pairs(results: Results, arms: Sequence[str], probe: str) -> dict[str, Pairs]:
-    """What each arm makes of a probe's pairs."""
-    shares = {
-        (arm, seed): result.share_right(probe)
-        for (arm, seed), result in results.items()
-        if arm in arms
-    }
-    found = {}
-    for arm in arms:
-        own = {seed: share for (name, seed), share in shares.items() if name == arm}
-        right = float(np.mean(list(own.values())))
-        if arm == BASE_ARM:
-            found[arm] = Pairs(right)
-            continue
-        differences = np.array([share - shares[BASE_ARM, seed] for seed, share in own.items()])
-        variance = np.array([differences.var(ddof=1) / len(differences)])
-        df = np.array([len(differences) - 1.0])
-        width, middle = float(half_width(variance, df, ALPHA)), float(differences.mean())
-        found[arm] = Pairs(right, middle, (middle - width, middle + width))
-    return found
 
 
 def _odds(

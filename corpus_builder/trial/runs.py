@@ -1,4 +1,4 @@
-"""Runs of a trial: one model each, trained in a process of its own and kept by content.
+"""Runs of a trial: one model each, known by all that decides it, and what it came to.
 
 Invariant: a run's folder is `<arm>-<seed>-<hash8>`; the hash covers all that decides its result
 (model, budget, seed, order, token stores, held-out text, tokenizer, the trainer's code, torch) and
@@ -10,19 +10,15 @@ the same bits.
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import pyarrow as pa
 import pyarrow.json as json_reader
 import pyarrow.parquet as pq
@@ -32,9 +28,9 @@ from ..mixing.order import Order
 from ..recipe_mix import Mix
 from ..recipe_models import Trial
 from ..stages.encoder import load_tokenizer
-from ..store.atomic import read_json, sha256_file, write_json
-from ..store.errors import DataError, EngineError, IntegrityError, RecipeError
-from ..store.tables import FileInfo, read_table, write_table
+from ..store.atomic import read_json, sha256_file
+from ..store.errors import DataError, IntegrityError, RecipeError
+from ..store.tables import read_table
 from ..train import trainer_digest
 from ..train.data import Batches, MixBatches, ShuffledTokens
 from ..train.sizes import Shape, named_size, size_of
@@ -44,14 +40,10 @@ from .pairing import Alignment
 if TYPE_CHECKING:
     from ..train.evaluate import Documents, MinimalPairs
     from ..train.loop import TrainConfig
-    from ..train.model import Decoder
 
 FORMAT = 1
 FEWEST_STEPS = 200
 CHECKPOINTS = 8
-PROBE_STEPS = 4
-PROBE_TOKENS = 4096
-CURVE_COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 DOCUMENTS = pa.schema(
     [
         ("corpus", pa.string()),
@@ -302,127 +294,3 @@ def read_run(path: Path, run: Run) -> Result:
         documents=documents,
         pairs=read_table(path / "pairs.parquet"),
     )
-
-
-class Training:
-    """Does a trial's tasks in a worker: `train` a run, `probe` how fast one trains, or find the
-    number format that is faster for its model (`machine`).
-
-    Args:
-        folder: of all runs.
-        runs: by name.
-    """
-
-    def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
-        self.folder, self.runs = folder, dict(runs)
-
-    def __call__(
-        self, task: dict[str, Any], progress: Callable[[int, int], None]
-    ) -> dict[str, Any]:
-        """Do one task; progress counts tokens, and thousandths of a nat of loss over them."""
-        run = self.runs[task["run"]]
-        match task["kind"]:
-            case "machine":
-                return self._machine(run)
-            case "probe":
-                return self._probe(run)
-        return self._train(run, progress)
-
-    def _machine(self, run: Run) -> dict[str, Any]:
-        import torch
-
-        from ..train.machine import choose_precision
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return {"device": device, "precision": choose_precision(run.config().model, device=device)}
-
-    def _train(self, run: Run, progress: Callable[[int, int], None]) -> dict[str, float]:
-        from ..train.loop import train
-
-        folder, done = self.folder / run.name, 0
-
-        engine = _engine()
-
-        def moved(steps: int, budget: int, row: Mapping[str, Any]) -> None:
-            nonlocal done
-            if _engine() != engine:
-                raise EngineError(run.name, "the trial was killed", do="run it again to go on")
-            tokens = (steps - done) * run.settings.tokens // budget
-            progress(tokens, round(1000 * row["loss"] * tokens))
-            done = steps
-
-        documents, pairs = run.documents(), run.pairs()
-        found = train(
-            run.config(),
-            run.batches(),
-            folder / "checkpoints",
-            evaluators={
-                "documents": lambda model: _scored(run, model, documents),
-                "pairs": lambda model: _tried(model, pairs),
-            },
-            progress=moved,
-        ).final
-        tables = {**found.evaluations, "curve": found.curve.select(list(CURVE_COLUMNS))}
-        files = _write(folder, tables)
-        write_json(
-            folder / "run.json",
-            {"identity": run.identity, "files": [asdict(file) for file in files]},
-        )
-        return {"tokens_per_second": float(median(found.curve.column(-1).to_pylist()))}
-
-    def _probe(self, run: Run) -> dict[str, float]:
-        """Tokens a second over a few steps, and held-out tokens to score."""
-        from ..train.loop import train
-        from ..train.schedule import Schedule
-
-        settings = run.settings
-        fewer = max(1, min(settings.sequences, PROBE_TOKENS // settings.sequence_length))
-        batches = MixBatches(run.order, run.data.stores, fewer)
-        config = replace(run.config(), schedule=Schedule((min(PROBE_STEPS, batches.steps),)))
-        with tempfile.TemporaryDirectory() as folder:
-            curve = train(config, batches, Path(folder)).final.curve
-        rates = curve.column("tokens_per_second").to_pylist()
-        scored = sum(len(ids) for part in run.documents().values() for ids in part.tokens)
-        return {"tokens_per_second": float(median(rates[1:] or rates)), "heldout_tokens": scored}
-
-
-def _engine() -> int:
-    """The process that started the one this worker was forked from.
-
-    The latter outlives a killed trial for as long as a worker is busy: a step is seconds, a model
-    minutes.
-    """
-    return int(psutil.Process(os.getppid()).ppid())
-
-
-def _scored(run: Run, model: Decoder, documents: Mapping[str, Documents]) -> pa.Table:
-    """The table of DOCUMENTS."""
-    from ..train.evaluate import score
-
-    parts = []
-    for corpus, (ids, _) in run.heldout.texts().items():
-        scores = score(model, documents[corpus])
-        columns = [[corpus] * len(ids), ids, scores.text_bytes, scores.tokens, scores.bits]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, DOCUMENTS, strict=True)]
-        parts.append(pa.Table.from_arrays(arrays, schema=DOCUMENTS))
-    return pa.concat_tables(parts)
-
-
-def _tried(model: Decoder, pairs: Mapping[str, MinimalPairs]) -> pa.Table:
-    """The table of PAIRS."""
-    from ..train.evaluate import score_pairs
-
-    rows = [
-        {"probe": name, "phenomenon": kind, "pairs": count, "right": right}
-        for name, part in pairs.items()
-        for kind, (count, right) in score_pairs(model, part).items()
-    ]
-    return pa.Table.from_pylist(rows, PAIRS)
-
-
-def _write(folder: Path, tables: Mapping[str, pa.Table]) -> list[FileInfo]:
-    """The tables of a run: nothing in them depends on the machine's speed."""
-    return [
-        write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())
-        for name, table in tables.items()
-    ]

@@ -6,37 +6,22 @@ kills a trial, the same command trains only what is missing and comes to the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..engine import LocalEngine
-from ..fingerprint import fingerprint
-from ..mixing.allocation import corpus_shares
 from ..plan import Resources
 from ..recipe import BASE_ARM, Recipe
 from ..runner import Silent, Watcher, run_plan
-from ..store.atomic import read_json, run_lock, write_json
+from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
-from .data import ArmData, Heldout, arm_data, heldout_of, nests, same_sequences
-from .runs import (
-    FEWEST_STEPS,
-    Machine,
-    Probe,
-    Result,
-    Run,
-    Settings,
-    Training,
-    find_run,
-    probes_of,
-    read_run,
-    settings_of,
-)
+from .design import Design, design_of
+from .runs import FEWEST_STEPS, Machine, Result, Run, Settings, settings_of
+from .trainer import Trainer, TrainingFollower
 
 if TYPE_CHECKING:
     from ..stages.base import Stage
@@ -46,10 +31,9 @@ if TYPE_CHECKING:
     from .report import ArmVerdict, TrialReport
 
 PACKAGES = ("torch", "scipy")
-PRELOAD = tuple(f"corpus_builder.{name}" for name in ("train.loop", "train.evaluate", "trial.runs"))
+PRELOAD = tuple(f"corpus_builder.{name}" for name in ("train.loop", "train.evaluate", "trial.work"))
 """Importing torch takes longer than training a tiny model: workers inherit it."""
 
-ALPHA = 0.05
 LONGER = 4
 """With `until_decided` and no budget a trial goes on to so many times its seeds."""
 
@@ -71,14 +55,6 @@ class Options:
     until_decided: bool = False
 
 
-class TrainingFollower(Watcher, Protocol):
-    """Who is told how training goes."""
-
-    def trained(self, runs: int, tokens: int, nats: float) -> None:
-        """Of the runs being trained, so many are over, so many tokens in all are done, and the
-        loss summed over them is this."""
-
-
 class Follower(TrainingFollower, Protocol):
     """Who is told what a trial is doing."""
 
@@ -97,56 +73,6 @@ class Unfollowed(Silent):
     def looked(self, seeds: int, undecided: Sequence[str]) -> None: ...
 
     def trained(self, runs: int, tokens: int, nats: float) -> None: ...
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is compared: the arms' data, the text they are scored on, what counts.
-
-    Attributes:
-        data: by arm, the base first; of arms that can be compared only.
-        apart: arm -> corpora whose documents it changes, where no target was declared.
-        headline: weight of each corpus.
-        probes: minimal pairs that every model is tried on.
-    """
-
-    recipe: Recipe
-    arms: Mapping[str, Arm]
-    data: Mapping[str, ArmData]
-    apart: Mapping[str, tuple[str, ...]]
-    heldout: Heldout
-    headline: Mapping[str, float]
-    probes: tuple[Probe, ...] = ()
-
-    def run(self, arm: str, seed: int, settings: Settings) -> Run:
-        """An arm with a seed, its order nested in the base's."""
-        data, base = self.data[arm], self.data[BASE_ARM]
-        order = data.order(seed, None if arm == BASE_ARM else base)
-        return Run(
-            arm, seed, settings, data, order, self.heldout, probes=self.probes,
-            alignments={} if arm == BASE_ARM else data.alignments(seed, base),
-        )  # fmt: skip
-
-    def runs(
-        self, settings: Settings, seeds: Sequence[int], arms: Sequence[str] | None = None
-    ) -> dict[tuple[str, int], Run]:
-        """Every run, seed by seed, so that what is done first can be compared first."""
-        names = list(self.data) if arms is None else arms
-        return {(arm, seed): self.run(arm, seed, settings) for seed in seeds for arm in names}
-
-    def pairing(self) -> dict[str, dict[str, Any]]:
-        """Of each arm: whether its order is nested, the corpora whose sequences are others, and
-        the share of slots it has in common (in those: of sequences from the same places)."""
-        base = self.data[BASE_ARM]
-        return {
-            arm: {
-                "nested": nests(data, base),
-                "aligned": list(data.alignments(0, base)),
-                "same_sequences": same_sequences(data, base),
-            }
-            for arm, data in self.data.items()
-            if arm != BASE_ARM
-        }
 
 
 def require_packages() -> None:
@@ -211,89 +137,6 @@ class _News:
         if stage.id not in self._seen:
             self._seen.add(stage.id)
             self._watcher.sealed(stage, manifest)
-
-
-def design_of(recipe: Recipe, arms: Mapping[str, Arm], tokens: int) -> Design:
-    """What can be compared, at a budget of `tokens` a run; the arms are built.
-
-    Raises:
-        DataError: a corpus is too short for an arm's weights, or holds too little out.
-        RecipeError: a file of minimal pairs is not there.
-    """
-    trial = trial_of(recipe)
-    base = arm_data(arms[BASE_ARM], tokens)
-    shares = corpus_shares(base.allocations)
-    headline = trial.target or {name: float(share) for name, share in shares.items() if share > 0}
-    apart = {arm.name: arm.changed for arm in arms.values() if arm.changed and trial.target is None}
-    data = {
-        name: base if name == BASE_ARM else arm_data(arm, tokens)
-        for name, arm in arms.items()
-        if name not in apart
-    }
-    heldout = heldout_of(arms[BASE_ARM], list(headline))
-    return Design(recipe, arms, data, apart, heldout, headline, probes_of(trial))
-
-
-class Trainer:
-    """Trains runs and keeps what they come to, in the processes of an engine."""
-
-    def __init__(self, folder: Path, engine: LocalEngine, follower: TrainingFollower) -> None:
-        self.folder, self.engine, self.follower = folder, engine, follower
-
-    def machine(self, run: Run) -> Machine:
-        """What this model trains fastest on; the same again for the same trial folder."""
-        key = fingerprint([str(run.settings.shape), run.data.vocab])
-        path = self.folder / "machines" / f"{key[:16]}.json"
-        if not path.exists():
-            task = {"kind": "machine", "run": run.name, "label": "finding the faster number format"}
-            self.follower.launched(str(task["label"]), 1)
-            work = Training(self.folder, {run.name: run})
-            (found,) = self.engine.launch([task], work, lambda seen: None)
-            write_json(path, found)
-        return Machine(**read_json(path))
-
-    def due(self, runs: Mapping[Any, Run]) -> list[Run]:
-        """Those not trained yet; of runs with the same content the first."""
-        due: dict[str, Run] = {}
-        for run in runs.values():
-            if run.hash not in due and find_run(self.folder, run) is None:
-                due[run.hash] = run
-        return list(due.values())
-
-    def speed(self, runs: Sequence[Run]) -> Speed:
-        """Measured on as many processes as will train at once."""
-        from .prospect import Speed
-
-        chosen = runs[: self.engine.workers]
-        tasks = [
-            {"kind": "probe", "run": run.name, "label": f"how fast {run.name} trains"}
-            for run in chosen
-        ]
-        self.follower.launched("measuring how fast models train", len(tasks))
-        work = Training(self.folder, {run.name: run for run in chosen})
-        found = self.engine.launch(tasks, work, lambda seen: None)
-        rate = median(probe["tokens_per_second"] for probe in found)
-        return Speed(rate, self.engine.workers, max(int(p["heldout_tokens"]) for p in found))
-
-    def train(self, runs: Mapping[Any, Run]) -> None:
-        """Train what is due."""
-        due = {run.name: run for run in self.due(runs)}
-        if not due:
-            return
-        tasks = [
-            {"kind": "train", "run": name, "label": f"training {run.arm}, seed {run.seed}"}
-            for name, run in due.items()
-        ]
-        self.follower.launched(f"training {len(tasks)} models", len(tasks))
-        told: Callable[[Any], None] = partial(_tell, self.follower)
-        self.engine.launch(tasks, Training(self.folder, due), told)
-
-    def result(self, run: Run) -> Result:
-        """What a trained run came to."""
-        path = find_run(self.folder, run)
-        if path is None:
-            raise CorpusError(run.name, "was trained, yet left no result", do="run again")
-        return read_run(path, run)
 
 
 @dataclass
@@ -396,7 +239,7 @@ class _Trial:
         return Fit(seeds, tokens, last, (last - seeds) * len(design.data))
 
     def _looks(self, fitted: Fit) -> tuple[Look, ...]:
-        from .looks import looks_until, one_look
+        from .looks import ALPHA, looks_until, one_look
 
         if self.options.until_decided:
             return looks_until(fitted.seeds, fitted.last, ALPHA)
@@ -445,7 +288,3 @@ class _Trial:
             *runs, looks, settings.tokens, speed, power, margin_of(power, declared),
             declared is not None,
         )  # fmt: skip
-
-
-def _tell(follower: TrainingFollower, seen: Any) -> None:
-    follower.trained(seen.tasks, seen.documents, seen.bytes / 1000)

@@ -1,9 +1,10 @@
-"""Does a trial find what is known? `python tests/bench/trials.py known | even | pairing`
+"""Does a trial find what is known? `python tests/bench/trials.py PART`, which is one of
 
 known    more of a corpus helps its held-out text, the more the better; 16 passes over little text
          lose to fresh text; shuffled tokens come out in order (the trial's own self-test).
 even     the base against itself on other data, 40 times: how often is a difference called?
-pairing  the spread of differences between seeds, paired and not, for arms of each kind.
+pairing  the spread of differences between seeds, paired and not, for arms of each kind;
+         pairing-small with a model of 2 layers x 64 in place of 1M parameters.
 
 Data: the domains' Parquet files (--data). Finished models are kept in --out and not trained again.
 """
@@ -31,18 +32,12 @@ from corpus_builder.train.statistics.comparison import Terms, Verdict
 from corpus_builder.train.statistics.verdicts import compare_arms
 from corpus_builder.trial.arms import mix_of, plan_arms, trial_of
 from corpus_builder.trial.checks import AA, AA_SEEDS
+from corpus_builder.trial.design import Design, design_of
 from corpus_builder.trial.measured import measurements
 from corpus_builder.trial.report import TrialReport
 from corpus_builder.trial.runs import Result, Run, settings_of
-from corpus_builder.trial.trial import (
-    PRELOAD,
-    Design,
-    Options,
-    Trainer,
-    build,
-    design_of,
-    run_trial,
-)
+from corpus_builder.trial.trainer import Trainer
+from corpus_builder.trial.trial import PRELOAD, Options, build, run_trial
 
 MEGABYTES = {"docs": 4.0, "code": 3.0, "news_gov": 3.0}
 BASE = {"docs": 0.5, "code": 0.3, "news-gov": 0.2, "few": 0.0}
@@ -213,16 +208,20 @@ def even(data: Path, out: Path, resources: Resources) -> None:
     print(f"  headline differences: mean {np.mean(differences):+.4f}, sd {np.std(differences):.4f}")
 
 
-def pairing(data: Path, out: Path, resources: Resources) -> None:
+def pairing_small(data: Path, out: Path, resources: Resources) -> None:
+    """The same with a smaller model."""
+    pairing(data, out, resources, SMALL, 8)
+
+
+def pairing(data: Path, out: Path, resources: Resources, model: Any = "1M", seeds: int = 6) -> None:
     """Spread of a difference between seeds: arm and base with the same seed, or with another."""
-    seeds = 6
     arms = {
         "weights": news(0.3),
         "filter": {"corpora.docs.filter.gopher.n_words.min": 150},
         "dedup": {"corpora.code.dedup": {"threshold": 0.3, "bands": 40, "rows": 3}},
     }
     trial = {
-        "model": "1M", "seeds": seeds, "tokens": TOKENS,
+        "model": model, "seeds": seeds, "tokens": TOKENS,
         "target": {"docs": 0.5, "code": 0.3, "news-gov": 0.2}, "arms": arms,
     }  # fmt: skip
     loaded = recipe(data, out, trial, "pairing")
@@ -248,7 +247,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
         print(f"  {arm:<10} {same:>14.0%} {paired:>8.4f} {unpaired:>9.4f} {ratio:>7.1f}x")
 
 
-PARTS = {"known": known, "even": even, "pairing": pairing}
+PARTS = {"known": known, "even": even, "pairing": pairing, "pairing-small": pairing_small}
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ import spine
 from spine import Built
 
 from corpus_builder import runner
-from corpus_builder.cli import main
 from corpus_builder.cli.main import VERBS
 from corpus_builder.store.atomic import run_lock
 
@@ -23,20 +22,10 @@ Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a verb in this process: (exit code, standard output, standard error)."""
+def say(verb: Say, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Run a verb, its tasks in this process too."""
     monkeypatch.setattr(runner, "LocalEngine", spine.Inline)
-
-    def run(*args: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main([str(arg) for arg in args])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+    return verb
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from corpus_builder import bundled
-from corpus_builder.cli import main
 from corpus_builder.registry import SIGNALS
 from corpus_builder.store.errors import SourceError
 
@@ -17,20 +16,10 @@ Say = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Run a verb in an empty working directory: (exit code, standard output, standard error)."""
+def say(verb: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Run a verb in an empty working directory."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*args: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main([str(arg) for arg in args])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
+    return verb
 
 
 def test_ls_names_everything_a_recipe_can_name_with_a_line_about_it(say: Say) -> None:

@@ -17,7 +17,7 @@ from trials import HALF, Tried, recipe, tried
 from corpus_builder.recipe import BASE_ARM
 from corpus_builder.store.errors import DataError, RecipeError
 from corpus_builder.trial.checks import AA, DAMAGE, damaged, judge_self_tests, judge_slower, slower
-from corpus_builder.trial.report import HEADLINE
+from corpus_builder.trial.measured import HEADLINE
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 155}
 

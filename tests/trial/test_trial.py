@@ -16,9 +16,9 @@ from trials import HALF, Tried, recipe, tried
 from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
-from corpus_builder.trial import runs, trial
+from corpus_builder.trial import trial, work
+from corpus_builder.trial.measured import HEADLINE
 from corpus_builder.trial.prospect import Speed
-from corpus_builder.trial.report import HEADLINE
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
 NO_DEDUP = {"corpora.notes.dedup": "off"}
@@ -168,7 +168,7 @@ def test_a_run_killed_in_training_goes_on_and_ends_in_the_same_bits(
     steps.extend([0] * 100)
     before = len(steps)
     again = tried(content, tmp_path)
-    probed = min(runs.PROBE_STEPS, half.report.settings.steps)
+    probed = min(work.PROBE_STEPS, half.report.settings.steps)
     assert steps[before + probed] > 0, "the first run did not go on from a checkpoint"
     assert again.report.as_json() == half.report.as_json()
 

@@ -157,8 +157,3 @@ class Comparisons:
     seeds: int
     headline: tuple[Comparison, ...]
     corpora: tuple[Comparison, ...]
-
-    @property
-    def undecided(self) -> tuple[Comparison, ...]:
-        """Headlines on which the trial cannot tell: what `--until-decided` goes on for."""
-        return tuple(c for c in self.headline if c.verdict is Verdict.CANNOT_TELL)

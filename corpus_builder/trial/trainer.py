@@ -1,0 +1,97 @@
+"""Training the runs of a trial in the processes of an engine.
+
+Invariant: of runs with the same content one is trained; what is finished is not trained again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..engine import LocalEngine
+from ..fingerprint import fingerprint
+from ..runner import Watcher
+from ..store.atomic import read_json, write_json
+from ..store.errors import CorpusError
+from .runs import Machine, Result, Run, find_run, read_run
+from .work import Training
+
+if TYPE_CHECKING:
+    from .prospect import Speed
+
+
+class TrainingFollower(Watcher, Protocol):
+    """Who is told how training goes."""
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None:
+        """Of the runs being trained, so many are over, so many tokens in all are done, and the
+        loss summed over them is this."""
+
+
+class Trainer:
+    """Trains runs and keeps what they come to, in the processes of an engine."""
+
+    def __init__(self, folder: Path, engine: LocalEngine, follower: TrainingFollower) -> None:
+        self.folder, self.engine, self.follower = folder, engine, follower
+
+    def machine(self, run: Run) -> Machine:
+        """What this model trains fastest on; the same again for the same trial folder."""
+        key = fingerprint([str(run.settings.shape), run.data.vocab])
+        path = self.folder / "machines" / f"{key[:16]}.json"
+        if not path.exists():
+            task = {"kind": "machine", "run": run.name, "label": "finding the faster number format"}
+            self.follower.launched(str(task["label"]), 1)
+            work = Training(self.folder, {run.name: run})
+            (found,) = self.engine.launch([task], work, lambda seen: None)
+            write_json(path, found)
+        return Machine(**read_json(path))
+
+    def due(self, runs: Mapping[Any, Run]) -> list[Run]:
+        """Those not trained yet; of runs with the same content the first."""
+        due: dict[str, Run] = {}
+        for run in runs.values():
+            if run.hash not in due and find_run(self.folder, run) is None:
+                due[run.hash] = run
+        return list(due.values())
+
+    def speed(self, runs: Sequence[Run]) -> Speed:
+        """Measured on as many processes as will train at once."""
+        from .prospect import Speed
+
+        chosen = runs[: self.engine.workers]
+        tasks = [
+            {"kind": "probe", "run": run.name, "label": f"how fast {run.name} trains"}
+            for run in chosen
+        ]
+        self.follower.launched("measuring how fast models train", len(tasks))
+        work = Training(self.folder, {run.name: run for run in chosen})
+        found = self.engine.launch(tasks, work, lambda seen: None)
+        rate = median(probe["tokens_per_second"] for probe in found)
+        return Speed(rate, self.engine.workers, max(int(p["heldout_tokens"]) for p in found))
+
+    def train(self, runs: Mapping[Any, Run]) -> None:
+        """Train what is due."""
+        due = {run.name: run for run in self.due(runs)}
+        if not due:
+            return
+        tasks = [
+            {"kind": "train", "run": name, "label": f"training {run.arm}, seed {run.seed}"}
+            for name, run in due.items()
+        ]
+        self.follower.launched(f"training {len(tasks)} models", len(tasks))
+        told: Callable[[Any], None] = partial(_tell, self.follower)
+        self.engine.launch(tasks, Training(self.folder, due), told)
+
+    def result(self, run: Run) -> Result:
+        """What a trained run came to."""
+        path = find_run(self.folder, run)
+        if path is None:
+            raise CorpusError(run.name, "was trained, yet left no result", do="run again")
+        return read_run(path, run)
+
+
+def _tell(follower: TrainingFollower, seen: Any) -> None:
+    follower.trained(seen.tasks, seen.documents, seen.bytes / 1000)
