@@ -22,7 +22,8 @@ from ..store.errors import RecipeError
 from ..trial.arms import Arm, mix_of, trial_of
 from ..trial.data import ArmData, Heldout, arm_data, heldout_of
 from ..trial.prospect import EVALUATION, Speed
-from ..trial.runs import FEWEST_STEPS, Machine, Run, Settings, settings_of
+from ..trial.runs import Run
+from ..trial.settings import FEWEST_STEPS, Machine, Settings, settings_of
 from ..trial.trainer import Trainer
 from ..trial.trial import PRELOAD, build, require_packages
 from .answer import answer, effects, resamples

@@ -24,7 +24,8 @@ from ..mixing.allocation import Allocation, Phase, allocate_phases
 from ..runner import Watcher
 from ..trial.data import ArmData, Heldout
 from ..trial.prospect import Speed
-from ..trial.runs import Run, Settings
+from ..trial.runs import Run
+from ..trial.settings import Settings
 from ..trial.trainer import Trainer
 from .solving import Array
 from .swarm import Room, in_sequences

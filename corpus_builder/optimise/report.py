@@ -19,7 +19,8 @@ import pyarrow as pa
 from ..recipe import Recipe
 from ..store.atomic import write_json
 from ..store.tables import write_table
-from ..trial.runs import Run, Settings
+from ..trial.runs import Run
+from ..trial.settings import Settings
 from .answer import LEVEL, POINT, RESAMPLES, Answer, Interval
 from .recipe import rounded, write_recipe
 from .solving import Array

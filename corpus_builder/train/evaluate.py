@@ -111,7 +111,7 @@ def score(
     tokens of context. Windows of like length share a batch.
 
     Args:
-        stride: 1 to T; default T // 2.
+        stride: 1 to T; default three quarters of T.
         batch_tokens: tokens read at once, about.
 
     Raises:
@@ -119,7 +119,7 @@ def score(
         DataError: a token is outside the model's vocabulary.
     """
     longest = model.config.sequence_length
-    stride = max(1, longest // 2) if stride is None else stride
+    stride = max(1, 3 * longest // 4) if stride is None else stride
     if not 1 <= stride <= longest:
         raise RecipeError("evaluation", f"a stride of {stride} is not within 1..{longest}")
     lengths = np.array([len(tokens) for tokens in documents.tokens], np.int64)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from .model import Decoder
+from .sizes import BETA1, BETA2
 
 MUON_MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -31,7 +32,7 @@ class OptimizerConfig:
 
     learning_rate: float
     name: Literal["adamw", "muon"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = (BETA1, BETA2)
     weight_decay: float = 0.1
     clip: float = 1.0
 

@@ -6,12 +6,15 @@ of `model.py` exactly (tied embedding, 4x MLP, no biases, no gains).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from corpus_builder.store.errors import RecipeError, did_you_mean
 
 HEAD_WIDTHS = (64, 32, 16)
 FEWEST_HEADS = 4
+BETA1 = 0.9
+BETA2 = 0.95  # at a size's own batch
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,22 @@ class Size:
         """Sequences a step for a recipe's own sequence length."""
         return max(1, self.batch_tokens // sequence_length)
 
+    def tuned(self, share: float) -> tuple[float, float]:
+        """Learning rate and AdamW's beta2 for steps of a share of the size's own batch.
+
+        The rate falls with the square root (2205.10287), and beta2 remembers as many tokens
+        (2507.07101): with .95 in steps of two sequences, models differ by their noise.
+        """
+        return self.learning_rate * math.sqrt(share), BETA2**share
+
 
 SIZES = {
     size.name: size
     for size in (
-        Size("1M", Shape(4, 128, 4), 4096, 256, 8192, 2e-2),
-        Size("4M", Shape(3, 256, 4), 8192, 256, 8192, 1.4e-2),
-        Size("15M", Shape(7, 384, 6), 8192, 512, 16384, 9e-3),
-        Size("60M", Shape(10, 640, 10), 16384, 1024, 131072, 6e-3),
+        Size("1M", Shape(4, 128, 4), 4096, 256, 8192, 6e-3),
+        Size("4M", Shape(3, 256, 4), 8192, 256, 8192, 4.2e-3),
+        Size("15M", Shape(7, 384, 6), 8192, 512, 16384, 2.7e-3),
+        Size("60M", Shape(10, 640, 10), 16384, 1024, 131072, 1.8e-3),
     )
 }
 
@@ -108,12 +119,12 @@ def size_of(layers: int, width: int, vocab: int) -> Size:
     """Settings for any shape: those of the nearest named size below it, its own learning rate.
 
     Heads are as wide as allowed (64, 32, 16) while there are at least four. The learning rate
-    follows the power law through the named sizes, 2e-2 (N / 1.31M)^-0.315.
+    follows the power law through the named sizes, 6e-3 (N / 1.31M)^-0.315.
     """
     wide = [w for w in HEAD_WIDTHS if width % w == 0 and width // w >= FEWEST_HEADS]
     shape = Shape(layers, width, max(1, width // (wide[0] if wide else HEAD_WIDTHS[-1])))
     parameters = shape.parameters(vocab)
     below = [s for s in SIZES.values() if s.shape.parameters(s.vocab) <= parameters]
     like = below[-1] if below else SIZES["1M"]
-    rate = 2e-2 * (parameters / 1_310_720) ** -0.315
+    rate = 6e-3 * (parameters / 1_310_720) ** -0.315
     return Size(f"{layers}x{width}", shape, vocab, like.sequence_length, like.batch_tokens, rate)

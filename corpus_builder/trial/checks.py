@@ -26,7 +26,8 @@ from ..train.statistics.selftests import (
 from ..train.statistics.verdicts import compare_arms
 from .looks import ALPHA
 from .measured import HEADLINE, Key, Results, measurements
-from .runs import Result, Run, Settings
+from .runs import Result, Run
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .design import Design

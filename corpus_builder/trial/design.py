@@ -13,7 +13,8 @@ from ..mixing.allocation import corpus_shares
 from ..recipe import BASE_ARM, Recipe
 from .arms import Arm, trial_of
 from .data import ArmData, Heldout, arm_data, heldout_of, nests, same_sequences
-from .runs import Probe, Run, Settings, probes_of
+from .runs import Probe, Run, probes_of
+from .settings import Settings
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
 from .looks import ALPHA, Look
 from .measured import HEADLINE, Key, Results, measurements
 from .prospect import Prospect
-from .runs import Run, Settings
+from .runs import Run
 from .scores import Pairs, Score, pairs_of, scores_of
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .design import Design

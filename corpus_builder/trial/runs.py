@@ -9,7 +9,6 @@ the same bits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -25,7 +24,6 @@ import pyarrow.parquet as pq
 
 from ..fingerprint import fingerprint
 from ..mixing.order import Order
-from ..recipe_mix import Mix
 from ..recipe_models import Trial
 from ..stages.encoder import load_tokenizer
 from ..store.atomic import read_json, sha256_file
@@ -33,16 +31,16 @@ from ..store.errors import DataError, IntegrityError, RecipeError
 from ..store.tables import read_table
 from ..train import trainer_digest
 from ..train.data import Batches, MixBatches, ShuffledTokens
-from ..train.sizes import Shape, named_size, size_of
+from ..train.sizes import BETA1
 from .data import ArmData, Heldout
 from .pairing import Alignment
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..train.evaluate import Documents, MinimalPairs
     from ..train.loop import TrainConfig
 
 FORMAT = 1
-FEWEST_STEPS = 200
 CHECKPOINTS = 8
 DOCUMENTS = pa.schema(
     [
@@ -64,61 +62,12 @@ PAIRS = pa.schema(
 
 
 @dataclass(frozen=True)
-class Machine:
-    """`cpu` or `cuda`, and the number format of products there: `fp32` or `bf16`."""
-
-    device: str = "cpu"
-    precision: str = "fp32"
-
-
-@dataclass(frozen=True)
 class Probe:
     """A file of minimal pairs under a name, and the hash of its bytes."""
 
     name: str
     path: Path
     sha256: str
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What all runs of a trial share.
-
-    Attributes:
-        sequences: of `sequence_length` tokens in a step.
-        learning_rate: its peak.
-        machine: what they are trained on.
-    """
-
-    shape: Shape
-    sequence_length: int
-    sequences: int
-    steps: int
-    learning_rate: float
-    machine: Machine
-
-    @property
-    def tokens(self) -> int:
-        """Trained on by each run."""
-        return self.steps * self.sequences * self.sequence_length
-
-
-def settings_of(
-    trial: Trial, mix: Mix, vocab: int, tokens: int, machine: Machine = Machine()
-) -> Settings:
-    """Settings for a budget of at most `tokens` a run.
-
-    A step holds the size's own batch, less where that would leave fewer than FEWEST_STEPS steps;
-    the learning rate then falls with the square root of the batch (2205.10287, for Adam).
-    """
-    model = trial.model
-    named = isinstance(model, str)
-    size = named_size(model) if named else size_of(model.layers, model.width, vocab)  # type: ignore[union-attr,arg-type]
-    usual = size.sequences_per_step(mix.sequence_length)
-    total = max(1, tokens // mix.sequence_length)
-    sequences = max(1, min(usual, total // FEWEST_STEPS))
-    rate = size.learning_rate * math.sqrt(sequences / usual)
-    return Settings(size.shape, mix.sequence_length, sequences, total // sequences, rate, machine)
 
 
 @dataclass(frozen=True)
@@ -186,7 +135,9 @@ class Run:
         settings = self.settings
         return TrainConfig(
             model=ModelConfig(settings.shape, self.data.vocab, settings.sequence_length),
-            optimizer=OptimizerConfig(settings.learning_rate),
+            optimizer=OptimizerConfig(
+                settings.learning_rate, settings.optimizer, (BETA1, settings.beta2)
+            ),
             schedule=Schedule((settings.steps,)),
             seed=self.seed,
             precision=settings.machine.precision,  # type: ignore[arg-type]

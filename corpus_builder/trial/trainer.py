@@ -16,7 +16,8 @@ from ..fingerprint import fingerprint
 from ..runner import Watcher
 from ..store.atomic import read_json, write_json
 from ..store.errors import CorpusError
-from .runs import Machine, Result, Run, find_run, read_run
+from .runs import Result, Run, find_run, read_run
+from .settings import Machine
 from .work import Training
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
 from .design import Design, design_of
-from .runs import FEWEST_STEPS, Machine, Result, Run, Settings, settings_of
+from .runs import Result, Run
+from .settings import FEWEST_STEPS, Machine, Settings, settings_of
 from .trainer import Trainer, TrainingFollower
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ from corpus_builder.trial.checks import AA, AA_SEEDS
 from corpus_builder.trial.design import Design, design_of
 from corpus_builder.trial.measured import measurements
 from corpus_builder.trial.report import TrialReport
-from corpus_builder.trial.runs import Result, Run, settings_of
+from corpus_builder.trial.runs import Result, Run
+from corpus_builder.trial.settings import settings_of
 from corpus_builder.trial.trainer import Trainer
 from corpus_builder.trial.trial import PRELOAD, Options, build, run_trial
 
