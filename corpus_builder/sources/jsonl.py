@@ -4,8 +4,8 @@ Invariant: every line that starts in the split is exactly one `TextRow`, `Lost` 
 line makes it crash or hold more than `max_record_bytes` of it.
 
 Causes of `Lost`: `text_missing`, `text_null`, `text_not_string`, `text_empty` (white space alone
-counts as empty), `bad_utf8` (lone surrogates in the text as well), `bad_json`, `not_an_object`,
-`too_large`, `truncated`, `corrupt_gzip_member`, `corrupt_zstd_frame`.
+counts as empty), `score_not_number`, `bad_utf8` (lone surrogates in the text as well), `bad_json`,
+`not_an_object`, `too_large`, `truncated`, `corrupt_gzip_member`, `corrupt_zstd_frame`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from corpus_builder.sources.lines import (
 )
 from corpus_builder.sources.options import Columns
 from corpus_builder.sources.records import Lost, Record, Skipped, Span, Split, TextRow
+from corpus_builder.sources.scores import score_of
 from corpus_builder.sources.sniff import GZIP_MAGIC, ZSTD_MAGIC, describe
 from corpus_builder.sources.window import Window, open_window
 from corpus_builder.store.errors import SourceError
@@ -142,6 +143,7 @@ def _row(line: Line, columns: Columns, position: int, ordinal: int) -> TextRow:
         title=_field(row, columns.title or "title"),
         date=_field(row, columns.date or "date"),
         text=text,
+        scores=tuple(_score(row, name) for name in columns.scores.values()),
     )
 
 
@@ -166,6 +168,23 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _score(row: dict[str, Any], name: str) -> float | None:
+    """A number as a score, null and absent as None.
+
+    What else there is costs the record, as a text that is no string does: to call it null would
+    let a rule set keep or drop it for want of a value.
+    """
+    value = row.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float):
+        raise _BadRowError("score_not_number", f"{name} is a {type(value).__name__}")
+    try:
+        return score_of(value)
+    except OverflowError:
+        raise _BadRowError("score_not_number", f"{name} is beyond a float64") from None
 
 
 def _field(row: dict[str, Any], name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,9 @@ class Columns:
 
     `text` must be there. Another one that is None is taken from the column of its own name (`url`,
     `id`, `title`, `date`) where there is one; one that is named must exist in a Parquet file.
+
+    Attributes:
+        scores: name of a score -> its column, which holds numbers and must exist in a Parquet file.
     """
 
     text: str = "text"
@@ -18,6 +22,7 @@ class Columns:
     id: str | None = None
     title: str | None = None
     date: str | None = None
+    scores: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

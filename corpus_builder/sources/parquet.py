@@ -8,7 +8,7 @@ Causes of `Lost`: `text_null`, `text_empty` (white space alone counts), `bad_utf
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from corpus_builder.sources.options import Columns
 from corpus_builder.sources.records import Lost, Record, Span, Split, TextRow
+from corpus_builder.sources.scores import check_columns, scores_in
 from corpus_builder.sources.sniff import describe
 from corpus_builder.sources.window import open_input
 from corpus_builder.store.errors import SourceError, did_you_mean
@@ -35,16 +36,18 @@ SCHEMA = pa.schema(
         ("text", pa.large_string()),
     ]
 )
-"""Columns of the batches that `read_text_batches` yields; none of them holds a null."""
+"""Columns of the batches that `read_text_batches` yields, before scores; none holds a null."""
 
 
 def read_rows(split: Split, columns: Columns, *, max_record_bytes: int) -> Iterator[Record]:
     """The rows of `split` one by one; see `read_text_batches`."""
     for item in read_text_batches(split, columns, max_record_bytes=max_record_bytes):
-        if isinstance(item, pa.RecordBatch):
-            yield from (TextRow(**row) for row in item.to_pylist())
-        else:
+        if not isinstance(item, pa.RecordBatch):
             yield item
+            continue
+        for row in item.to_pylist():
+            scores = tuple(row.pop(name) for name in columns.scores)
+            yield TextRow(**row, scores=scores)
 
 
 def read_text_batches(
@@ -52,17 +55,22 @@ def read_text_batches(
 ) -> Iterator[pa.RecordBatch | Lost | Span]:
     """Batches of `SCHEMA`, each after the losses among its rows, then a `Span` in row numbers.
 
+    After the columns of `SCHEMA` a batch has one float64 column a score, null where it has none.
+
     A split's byte range stands for the row groups of the same share of the file: group g of G
     belongs to it if `start <= size * g / G < end`.
 
     Raises:
         SourceError: the file cannot be opened, is no whole Parquet file, lacks a named column, or
-            has text in a type that holds no text; a row group cannot be decoded.
+            has text in a type that holds no text, or a score in one that holds no numbers; a row
+            group cannot be decoded.
     """
     url = split.file.url
     with open_input(split.file) as source:
         file = _open(source, url)
         fields = _choose(file.schema_arrow, columns, url)
+        check_columns(file.schema_arrow, columns.scores, url)
+        wanted = sorted({*fields.values(), *columns.scores.values()})
         groups = file.metadata.num_row_groups
         size = max(split.file.size, 1)
         low, high = (-(-groups * edge // size) for edge in (split.start, split.end))
@@ -70,9 +78,9 @@ def read_text_batches(
         first = row = sum(counts[:low])
         try:
             for batch in file.iter_batches(
-                batch_size=ROWS, row_groups=[*range(low, high)], columns=sorted({*fields.values()})
+                batch_size=ROWS, row_groups=[*range(low, high)], columns=wanted
             ):
-                yield from _clean(batch, fields, row, max_record_bytes)
+                yield from _clean(batch, fields, columns.scores, row, max_record_bytes)
                 row += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             do = "write or fetch the file again"
@@ -154,7 +162,7 @@ def _is_printable(kind: pa.DataType) -> bool:
 
 
 def _clean(
-    batch: pa.RecordBatch, fields: dict[str, str], row: int, limit: int
+    batch: pa.RecordBatch, fields: dict[str, str], scores: Mapping[str, str], row: int, limit: int
 ) -> Iterator[pa.RecordBatch | Lost]:
     """A loss for each row without text, then the rows that have one."""
     text = batch.column(fields["text"]).cast(pa.large_string())
@@ -169,9 +177,11 @@ def _clean(
         name: _as_text(batch.column(fields[name])) if name in fields else nothing
         for name in ("url", "source_id", "title", "date")
     }
-    arrays = [array.take(kept) for array in (*others.values(), text)]
+    numbers = [scores_in(batch.column(name)) for name in scores.values()]
+    arrays = [array.take(kept) for array in (*others.values(), text, *numbers)]
     zeros = pa.repeat(pa.scalar(0, pa.int64()), len(kept))
-    yield pa.RecordBatch.from_arrays([pc.add(kept, row), zeros, *arrays], schema=SCHEMA)
+    schema = pa.schema([*SCHEMA, *((name, pa.float64()) for name in scores)])
+    yield pa.RecordBatch.from_arrays([pc.add(kept, row), zeros, *arrays], schema=schema)
 
 
 def _causes(text: pa.LargeStringArray, limit: int) -> dict[int, str]:

@@ -66,7 +66,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """A document that is text already (JSONL, Parquet)."""
+    """A document that is text already (JSONL, Parquet).
+
+    Attributes:
+        scores: what `Columns.scores` names, in that order; None for no value.
+    """
 
     position: int
     ordinal: int
@@ -75,6 +79,7 @@ class TextRow:
     title: str
     date: str
     text: str
+    scores: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
