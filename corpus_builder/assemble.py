@@ -6,7 +6,7 @@ is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -152,6 +152,11 @@ class _Chain:
     tagged: set[str] = field(default_factory=set)
 
     @property
+    def scores(self) -> Mapping[str, str]:
+        """Signals that the input brings: name -> its column."""
+        return self.recipe.source.scores or {}
+
+    @property
     def last(self) -> Stage:
         return self.stages[-1]
 
@@ -194,6 +199,8 @@ class _Chain:
         if kind != "warc":
             named = source.required_columns
             options["columns"] = {k: v for k, v in source.columns.items() if k in named}
+        if self.scores:
+            options["scores"] = dict(self.scores)
         return kind, options
 
     def _read(self) -> BaseStage:
@@ -242,9 +249,7 @@ class _Chain:
         self.tagged.clear()
 
     def _filter(self, name: str, config: Filter) -> None:
-        signals = set(config.signals) - set(LANGUAGE_TYPES)
-        missing = {family_of(signal).name for signal in signals} - self.tagged
-        if missing:
+        if missing := self._missing(config.signals):
             self._tag(self.name(name, "signals"), missing)
         self.add(
             FilterStage(
@@ -252,6 +257,11 @@ class _Chain:
                 identity=config.to_canonical()["rule_sets"],
             )
         )  # fmt: skip
+
+    def _missing(self, signals: Iterable[str]) -> set[str]:
+        """Families to compute before these signals can be read."""
+        computed = set(signals) - set(LANGUAGE_TYPES) - set(self.scores)
+        return {family_of(signal).name for signal in computed} - self.tagged
 
     def bands(self, name: str, config: DedupConfig) -> BandsStage:
         """Add band keys."""
@@ -276,12 +286,11 @@ class _Chain:
 
     def documents(self) -> DocumentsStage:
         """The documents of this corpus."""
-        known = dict(LANGUAGE_TYPES)
+        known = LANGUAGE_TYPES | dict.fromkeys(self.scores, pa.float64())
         for family in FAMILIES.values():
             known |= {signal.name: ARROW_TYPES[signal.type] for signal in family.adds}
         names = self.recipe.documents.columns
-        missing = {family_of(name).name for name in set(names) - set(LANGUAGE_TYPES)} - self.tagged
-        if missing:
+        if missing := self._missing(names):
             self._tag(self.name("documents", "signals"), missing)
         columns = [(name, known[name]) for name in names]
         return DocumentsStage(
@@ -290,11 +299,11 @@ class _Chain:
 
     def with_signal(self, signal: str) -> Stage:
         """The last stage, or one beside the documents that adds a signal they do without."""
-        if signal in LANGUAGE_TYPES or family_of(signal).name in self.tagged:
+        missing = self._missing([signal])
+        if not missing:
             return self.last
-        families = [family_of(signal).name]
         name = self.name("buckets", "signals")
-        return TagStage(name, corpus=self.corpus, above=self.last, families=families)
+        return TagStage(name, corpus=self.corpus, above=self.last, families=sorted(missing))
 
 
 def _across(

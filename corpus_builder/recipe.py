@@ -27,14 +27,8 @@ from .recipe_models import (
     Trial,
 )
 from .recipe_patch import CORPUS_KEYS, OFF, patch_all
-from .recipe_stages import (
-    VERBS,
-    Reader,
-    Stage,
-    check_bucket_signal,
-    check_language,
-    check_order,
-)
+from .recipe_signals import SignalCheck, check_scores
+from .recipe_stages import VERBS, Reader, Stage, check_order
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
@@ -321,27 +315,24 @@ class _Builder:
             if not self._problems.attempt(lambda: registry.SAMPLES.get(sample, where)):
                 return None
         check_order(stages, source, path, node.where, self._problems)
+        check_scores(source, entries["source"], f"{path}.source", self._problems)
         corpus = Corpus(name, source, stages, documents, node.where)
-        self._check_columns(corpus, entries)
+        reads = self._reads(corpus)
+        reads.rules()
+        for index, column in enumerate(documents.columns):
+            where = entries["documents"].locate(["columns", index])
+            reads.signal(column, f"{path}.documents", where)
         return corpus
+
+    def _reads(self, corpus: Corpus) -> SignalCheck:
+        path = f"corpora.{corpus.name}"
+        return SignalCheck(path, corpus.source, corpus.stages, self._problems)
 
     def _documents(self, entries: Mapping[str, Node], path: str) -> Documents:
         node = entries.get("documents")
         if node is None or node.value == OFF:
             return Documents()
         return validate(Documents, node, f"{path}.documents", self._problems) or Documents()
-
-    def _check_columns(self, corpus: Corpus, entries: Mapping[str, Node]) -> None:
-        """Signals carried along exist."""
-        languages = any(stage.verb == "language" for stage in corpus.stages)
-        for index, column in enumerate(corpus.documents.columns):
-            where = entries["documents"].locate(["columns", index])
-            self._problems.attempt(
-                lambda column=column, where=where: registry.SIGNALS.get(column, where)  # type: ignore[misc]
-            )
-            if not languages:
-                path = f"corpora.{corpus.name}.documents"
-                check_language([column], path, where, self._problems)
 
     def _check_names(self, recipe: Recipe) -> None:
         """Every corpus that the mix and the deduplication name exists, and has a weight."""
@@ -359,9 +350,9 @@ class _Builder:
             self._check_corpus(name, names, where, "dedup")
         for name, cut in (recipe.mix.buckets or {}).items() if recipe.mix else ():
             if name in recipe.corpora:
-                dotted, stages = f"mix.buckets.{name}", recipe.corpora[name].stages
                 where = recipe.tree.locate(["mix", "buckets", name, "by"])
-                check_bucket_signal(cut.by, stages, dotted, where, self._problems)
+                reads = self._reads(recipe.corpora[name])
+                reads.signal(cut.by, f"mix.buckets.{name}.by", where, number=True)
         for name in recipe.heldout.texts if recipe.heldout else ():
             if name in names:
                 where = recipe.tree.locate(["heldout", "texts", name])

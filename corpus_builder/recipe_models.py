@@ -7,6 +7,7 @@ write: `1M`, `32MB`, `2%`.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -25,6 +26,7 @@ from pydantic import (
 )
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+SIGNAL_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 MIN_VOCAB = 258
 """256 bytes, the end-of-document token, and at least one merge."""
 
@@ -80,6 +82,14 @@ def _name(value: str) -> str:
     return value
 
 
+def _signal_name(value: str) -> str:
+    if not SIGNAL_NAME.match(value) or keyword.iskeyword(value):
+        raise ValueError(
+            f"{value!r} cannot name a signal: a-z, then a-z, 0-9, _; no Python keyword"
+        )
+    return value
+
+
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if values.count(value) > 1:
@@ -93,6 +103,7 @@ Share: TypeAlias = Annotated[float, BeforeValidator(read_share), Field(gt=0, lt=
 Similarity: TypeAlias = Annotated[float, BeforeValidator(read_share), Field(gt=0, le=1)]
 Score: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(max_length=64)]
+SignalName: TypeAlias = Annotated[str, AfterValidator(_signal_name), Field(max_length=64)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Names: TypeAlias = Annotated[
     tuple[Text, ...], BeforeValidator(_one_or_more), Field(min_length=1), AfterValidator(_unique)
@@ -114,6 +125,8 @@ class Model(BaseModel):
 SourceKind: TypeAlias = Literal["warc", "jsonl", "parquet", "sample"]
 SOURCE_KINDS: tuple[SourceKind, ...] = ("warc", "jsonl", "parquet", "sample")
 COLUMN_KEYS = ("text", "url", "id", "title", "date")
+COLUMN_OPTIONS = (*COLUMN_KEYS, "scores")
+"""Keys of a source that only one with columns has."""
 
 
 class Source(Model):
@@ -123,6 +136,7 @@ class Source(Model):
     Attributes:
         text, url, id, title, date: columns of JSONL and Parquet. `text` must be there; the
             others are used if they are, and must be where the recipe names them.
+        scores: signals that JSONL and Parquet bring: name -> the column of numbers it is read from.
         split_size: bytes of stored input to a split.
         max_record_bytes: larger records are lost, by the cause `too_large`.
         on_bad_file: a file that cannot be read at all (no such format, cut off, empty) ends the
@@ -138,6 +152,7 @@ class Source(Model):
     id: Text = "id"
     title: Text = "title"
     date: Text = "date"
+    scores: Annotated[dict[SignalName, Text], Field(min_length=1)] | None = None
     split_size: Bytes = Field(default=32_000_000, ge=1_000)
     max_record_bytes: Bytes = Field(default=16_000_000, ge=1_000)
     on_bad_file: Literal["error", "skip"] = "error"

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from . import bundled
 from .recipe_mix import CUT_KINDS, MIX_KINDS
-from .recipe_models import COLUMN_KEYS, SOURCE_KINDS
+from .recipe_models import COLUMN_OPTIONS, SOURCE_KINDS
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
@@ -183,7 +183,7 @@ def _without_rivals(entries: dict[str, Node], key: str, at: Steps) -> dict[str, 
     if len(at) == 3 and at[0] == "corpora" and at[2] == "source" and key in SOURCE_KINDS:
         rivals = set(SOURCE_KINDS)
         if (rivals - {key}) & entries.keys() and key in ("warc", "sample"):
-            rivals |= set(COLUMN_KEYS)
+            rivals |= set(COLUMN_OPTIONS)
     elif at == ("tokenizer",) and key in ("path", "train"):
         rivals = {"path", "train"} if key == "path" else {"path", "train", "eos"}
     elif at == ("mix",) and key in MIX_KINDS:

@@ -1,7 +1,7 @@
 """The stages of a corpus as a recipe states them: read, named, resolved, and put in order.
 
 Invariant: a Stage is ready to plan: its verb and name are valid and unique in its corpus, its
-configuration is typed, rule sets have their overrides, and every signal that is read exists.
+configuration is typed, and rule sets have their overrides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from . import registry
-from .expressions import Kind
 from .recipe_check import Problems, shown, validate
 from .recipe_models import NAME, Dedup, Extract, Language, Source
 from .recipe_patch import CORPUS_KEYS, OFF, item_name, named, stage_key
@@ -22,8 +21,6 @@ from .yamlfile import Node
 
 TAKEN_NAMES = (*CORPUS_KEYS, "read", "dedup-across", "guard", "encode", "tokens", "buckets")
 """Keys of a corpus, and stages that every recipe has of its own."""
-
-LANGUAGE_SIGNALS = frozenset({"lang", "lang_score"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,6 @@ class Reader:
 
     problems: Problems
     _rule_sets: dict[str, RuleSet] = field(default_factory=dict)
-    _kinds: dict[str, Kind] = field(default_factory=registry.signal_kinds)
 
     def stages(self, node: Node, path: str) -> tuple[Stage, ...]:
         """All stages of the list at `path` (`corpora.<name>`) that are not off."""
@@ -198,8 +194,6 @@ class Reader:
         rule_set = self._rule_sets[name]
         if overrides.value is not None:
             rule_set = rule_set.with_overrides(overrides)
-        for rule in rule_set.rules:
-            rule.check(self._kinds)
         return rule_set
 
     def _list(self, node: Node, path: str) -> Sequence[Node]:
@@ -277,7 +271,7 @@ def _check_type(dotted: str, node: Node, default: object) -> None:
 def check_order(
     stages: Sequence[Stage], source: Source, path: str, where: str, problems: Problems
 ) -> None:
-    """What a stage needs above it: pages are extracted first, and only pages; signals exist."""
+    """What a stage needs above it: pages are extracted first, and only pages."""
     kind = source.kind
     if source.sample is not None:
         kind = registry.SAMPLES.get(source.sample, where)
@@ -289,31 +283,6 @@ def check_order(
     if kind == "warc" and not any(stage.verb == "extract" for stage in stages):
         do = "begin its stages with `- extract: {tool: trafilatura}`"
         problems.add(where, f"{path} reads pages but has no 'extract'", do=do)
-    seen_language = False
-    for stage in stages:
-        seen_language = seen_language or stage.verb == "language"
-        if isinstance(stage.config, Filter) and not seen_language:
-            check_language(stage.config.signals, f"{path}.{stage.name}", stage.where, problems)
-
-
-def check_bucket_signal(
-    signal: str, stages: Sequence[Stage], path: str, where: str, problems: Problems
-) -> None:
-    """Note a signal that cannot cut a corpus with these stages into buckets."""
-    entry = problems.attempt(lambda: registry.SIGNALS.get(signal, where))
-    if entry is not None and entry.kind != "number":
-        what = f"{path}.by: {signal!r} is a {entry.kind}"
-        problems.add(where, what, allowed="allowed: signals that are numbers")
-    if not any(stage.verb == "language" for stage in stages):
-        check_language([signal], f"{path}.by", where, problems)
-
-
-def check_language(signals: Sequence[str], path: str, where: str, problems: Problems) -> None:
-    """Note each of `signals` that only a `language` stage adds."""
-    for name in signals:
-        if name in LANGUAGE_SIGNALS:
-            what = f"{path} reads {name!r}, which no stage above it adds"
-            problems.add(where, what, do="put a `language` stage above it")
 
 
 def plain_mapping(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -210,8 +210,10 @@ def signals_page() -> str:
         "A signal is a column that a family computes from the text. A filter computes the "
         "families that its rules read and that are not there yet; `tag` computes a family on "
         "purpose; `documents.columns` carries signals into the Parquet of the kept documents. "
-        "Every signal is defined for every text: a ratio with nothing below the line is 0. "
-        "Floats are rounded to 6 decimals before a rule reads them.",
+        "Each of them is defined for every text: a ratio with nothing below the line is 0. "
+        "Floats are rounded to 6 decimals before a rule reads them. Columns of numbers in the "
+        "input can be signals too: [scores](recipes.md#scores-that-your-input-brings), which may "
+        "be null.",
         table(("family", "signals", "definitions from"), index),
         *(_family(part) for part in families),
     )

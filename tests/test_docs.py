@@ -121,16 +121,32 @@ def _as_recipe(block: Block) -> dict[str, Any]:
     raise AssertionError(f"{block.where}: mark it `fragment: recipe`, `corpus` or `stages`")
 
 
+def _lay_rule_sets(block: Block, folder: Path) -> None:
+    """The rule sets on the block's page, where its recipes look for them."""
+    folder.mkdir()
+    for other in YAML_BLOCKS:
+        same_page = other.where.partition(":")[0] == block.where.partition(":")[0]
+        keys = yamlfile.parse(other.text, other.where).mapping or {}
+        if same_page and "cite" in keys:
+            (folder / f"{keys['name'].value}.yaml").write_text(other.text, "utf-8")
+
+
 @pytest.mark.parametrize("block", YAML_BLOCKS, ids=lambda block: block.where)
-def test_yaml_blocks_are_valid(block: Block, tmp_path: Path) -> None:
+def test_yaml_blocks_are_valid(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = yamlfile.parse(block.text, block.where)
     keys = tree.mapping or {}
     if "cite" in keys:
         rule_set = parse_rule_set(tree, str(keys["name"].value))
-        kinds = resolve("corpus_builder.registry.signal_kinds")()
+        kind, _, names = block.mark.partition(":")
+        scores = names.split() if kind == "scores" else []
+        kinds = resolve("corpus_builder.registry.signal_kinds")() | dict.fromkeys(scores, "number")
         for rule in rule_set.rules:
             rule.check(kinds)
         return
+    _lay_rule_sets(block, tmp_path / "filters")
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "block.yaml"
     whole = "corpora" in keys and "name" in keys
     path.write_text(block.text if whole else yaml.safe_dump(_as_recipe(block)), "utf-8")

@@ -466,7 +466,7 @@ def test_a_rule_that_reads_an_unknown_signal_names_the_rule_sets_line(
     )
     path = write(changed("filter as strict: [c4]", f"filter as strict: [{tmp_path}/mine.yaml]"))
     message = refused(path)
-    assert message.startswith("mine.yaml:5: rule mine.a reads 'n_wrds'")
+    assert message.startswith("mine.yaml:5: corpora.web.strict: rule mine.a reads 'n_wrds'")
     assert "did you mean 'n_words'?" in message
 
 

@@ -91,7 +91,7 @@ class BucketsStage(Stage):
         return UnitRecord(f"{phase}/{unit}", inputs, file.rows, file.rows, {}, {}, (file,))
 
     def _values(self, context: Context, unit: str) -> Iterator[pa.RecordBatch]:
-        for frame in frames_of(context, self.upstream[0], unit, ["doc_id"]):
+        for frame in frames_of(context, self.upstream[0], unit, ["doc_id", self.cut.by]):
             if frame.n_alive:
                 value = frame.live(self.cut.by).cast(pa.float64())
                 missing = int(pc.sum(value.is_null(nan_is_null=True)).as_py())
@@ -125,15 +125,18 @@ class BucketsStage(Stage):
             documents += np.bincount(found[found >= 0], minlength=len(documents))
             nulls += int(np.count_nonzero(found < 0))
         if self.cut.edges is None:
-            self._refuse_empty(edges, documents)
+            self._refuse_unusable(edges, documents)
         if self.cut.null is not None:
             documents[self.cut.null] += nulls
         counts = {str(bucket): count for bucket, count in enumerate(documents.tolist())}
         return {"edges": list(edges), "documents": counts, "nulls": nulls}
 
-    def _refuse_empty(self, edges: tuple[float, ...], documents: npt.NDArray[np.int64]) -> None:
+    def _refuse_unusable(self, edges: tuple[float, ...], documents: npt.NDArray[np.int64]) -> None:
         if not edges:
             raise DataError(self.name, f"no document has a {self.cut.by!r}", do="use edges")
+        if not np.isfinite(edges).all():
+            what = f"a quantile of {self.cut.by!r} is infinite"
+            raise DataError(self.name, what, do="use other quantiles, or edges")
         for bucket in np.flatnonzero(documents == 0).tolist():
             raise DataError(
                 self.name, f"bucket {bucket} is empty: too many documents have equal "

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ..rules import RuleSet, evaluate, tally
 from .base import Context, RowStage, Stage, Work
 from .frame import Frame
+from .rows import base_of
 
 
 class FilterStage(RowStage):
@@ -27,7 +28,6 @@ class FilterStage(RowStage):
     schema = pa.schema(
         [("dropped_by", pa.string()), ("value", pa.float64()), ("failed", pa.binary())]
     )
-    reads = ()
 
     def __init__(
         self, name: str, *, corpus: str, above: Stage, rule_sets: Sequence[RuleSet],
@@ -38,6 +38,8 @@ class FilterStage(RowStage):
         )
         self.rule_sets = tuple(rule_sets)
         self.signals = sorted({name for part in rule_sets for name in part.signals})
+        # Scores of the input stand in the base table; all other signals in sidecars.
+        self.reads = tuple(name for name in self.signals if name in base_of(above).scores)
 
     def open(self, context: Context, shard: str) -> Work:
         return self._verdicts

@@ -42,6 +42,7 @@ BASE_SCHEMA = pa.schema(
         ("ordinal", pa.int64()),
     ]
 )
+"""Of a base table without scores; a score is a float64 column after these."""
 UNREADABLE = "unreadable_file"
 BASE_COLUMNS = tuple(BASE_SCHEMA.names)
 LOST_SCHEMA = pa.schema(
@@ -63,12 +64,17 @@ def doc_id(file: InputFile, position: int, ordinal: int) -> bytes:
 
 @dataclass
 class _Counts:
-    """What a split held: losses by cause, skips by cause, where it began and ended."""
+    """What a split held: losses by cause, skips by cause, where it began and ended.
+
+    Attributes:
+        without: documents without a value, by score.
+    """
 
     lost: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
     span: Span | None = None
     charsets: Counter[str] = field(default_factory=Counter)
+    without: Counter[str] = field(default_factory=Counter)
 
 
 class BaseStage(Stage):
@@ -76,7 +82,11 @@ class BaseStage(Stage):
 
     Args:
         kind: of the source: warc, jsonl, parquet.
-        options: `max_record_bytes`, `on_bad_file`, and `columns` that the recipe names.
+        options: `max_record_bytes`, `on_bad_file`, `columns` that the recipe names, and `scores`
+            where there are any: name -> column of the input.
+
+    Attributes:
+        schema: of the base table; scores come last, in the order of their names.
     """
 
     verb = "read"
@@ -86,6 +96,8 @@ class BaseStage(Stage):
             name, corpus=corpus, upstream=(), config={"kind": kind, "options": options}
         )
         self.kind, self.options = kind, options
+        self.scores = dict(sorted(options.get("scores", {}).items()))
+        self.schema = pa.schema([*BASE_SCHEMA, *((score, pa.float64()) for score in self.scores)])
 
     def phases(self, context: Context) -> tuple[Phase, ...]:
         return (Phase("data", context.shard_names(self.corpus)),)
@@ -143,7 +155,7 @@ class BaseStage(Stage):
         folder, split = context.folder(self), self._split(context, shard)
         counts = _Counts()
         with (
-            TableWriter(folder, f"data/{shard}.parquet", BASE_SCHEMA) as base,
+            TableWriter(folder, f"data/{shard}.parquet", self.schema) as base,
             TableWriter(folder, f"lost/{shard}.parquet", LOST_SCHEMA) as lost,
         ):
             text_bytes = self._fill(context, split, counts, base, lost)
@@ -158,7 +170,7 @@ class BaseStage(Stage):
     def _fill(
         self, context: Context, split: Split, counts: _Counts, base: TableWriter, lost: TableWriter
     ) -> int:
-        rows, gone = _Rows(BASE_SCHEMA), _Rows(LOST_SCHEMA)
+        rows, gone = _Rows(self.schema), _Rows(LOST_SCHEMA)
         text_bytes = 0
         for item in self.documents(context, split, counts):
             if isinstance(item, Lost):
@@ -168,6 +180,8 @@ class BaseStage(Stage):
                 size = len(item.text.encode())
                 text_bytes += size
                 rows.add(_row(split.file, item), size)
+                missing = (k for k, v in zip(self.scores, item.scores, strict=True) if v is None)
+                counts.without.update(missing)
                 context.progress(1, size)
             for table, writer in ((rows, base), (gone, lost)):
                 if table.full:
@@ -188,6 +202,8 @@ class BaseStage(Stage):
         }
         if counts.charsets:
             facts["charsets"] = dict(sorted(counts.charsets.items()))
+        if self.scores:
+            facts["without_score"] = {name: counts.without[name] for name in self.scores}
         return UnitRecord(
             unit=f"data/{shard}",
             inputs=self.inputs(context, "data", shard),
@@ -219,7 +235,7 @@ class BaseStage(Stage):
 
     def records(self, split: Split, counts: _Counts) -> Iterator[Page | TextRow | Lost]:
         """The reader's records, with skips and the span taken into the counts."""
-        columns = Columns(**self.options.get("columns", {}))
+        columns = Columns(**self.options.get("columns", {}), scores=self.scores)
         most = self.options["max_record_bytes"]
         options = ReadOptions(columns, max_record_bytes=most, max_body_bytes=most)
         for item in self._stream(split, options):
@@ -241,7 +257,7 @@ def _row(file: InputFile, item: TextRow) -> tuple[Any, ...]:
     identity = doc_id(file, item.position, item.ordinal)
     return (
         identity, item.text, item.url, item.source_id, item.title, item.date,
-        file.name, item.position, item.ordinal,
+        file.name, item.position, item.ordinal, *item.scores,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ for this shard are read, not recomputed; each stage's record is committed in ord
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -18,7 +18,7 @@ from ..store.records import UnitRecord, add_counts, drop_record, write_record
 from ..store.tables import FileInfo, TableWriter, read_batches
 from .base import Context, RowStage, Stage, data_file
 from .frame import Frame
-from .read import BASE_COLUMNS, BaseStage
+from .read import BaseStage
 
 
 @dataclass
@@ -39,6 +39,13 @@ def chain_above(stage: Stage) -> list[Stage]:
     return chain
 
 
+def base_of(stage: Stage) -> BaseStage:
+    """The stage that made the base table `stage` is aligned with."""
+    while not isinstance(stage, BaseStage):
+        stage = stage.upstream[0]
+    return stage
+
+
 def run_rows(context: Context, stages: Sequence[Stage], shard: str) -> list[Stage]:
     """Run the not-yet-done ones of `stages` (consecutive, one corpus) over one shard.
 
@@ -46,8 +53,8 @@ def run_rows(context: Context, stages: Sequence[Stage], shard: str) -> list[Stag
         Those that were run.
     """
     chain, done = chain_above(stages[-1]), list[Stage]()
-    base = chain[0]
-    if isinstance(base, BaseStage) and base in stages and base.run_shard(context, shard):
+    base = base_of(stages[-1])
+    if base in stages and base.run_shard(context, shard):
         done.append(base)
     todo = [stage for stage in stages if isinstance(stage, RowStage)]
     while todo and is_current(context, todo[0], shard):
@@ -76,7 +83,7 @@ class _Pass:
         self.chain, self.todo = chain, todo
         self.tallies = {stage.name: _Tally() for stage in todo}
 
-    def run(self, base: Stage) -> None:
+    def run(self, base: BaseStage) -> None:
         """Stream all frames through, then commit every stage."""
         with ExitStack() as stack:
             writers = {
@@ -90,7 +97,8 @@ class _Pass:
             work = {stage.name: stage.open(self.context, self.shard) for stage in self.todo}
             above = [stage for stage in self.chain if stage.name not in work]
             sidecars = _Sidecars(self.context, above, self.shard)
-            for frame in self._frames(base):
+            needed = {name for stage in self.todo for name in stage.reads}
+            for frame in _frames(self.context, base, self.shard, needed):
                 for stage in self.chain:
                     if stage.name in work:
                         batch = self._compute(stage, frame, work[stage.name])
@@ -104,12 +112,6 @@ class _Pass:
                 drop_record(self.context.folder(stage), f"data/{self.shard}")
             files = {name: writer.close() for name, writer in writers.items()}
         self._commit(files)
-
-    def _frames(self, base: Stage) -> Iterator[Frame]:
-        needed = {name for stage in self.todo for name in stage.reads}
-        columns = [name for name in BASE_COLUMNS if name in needed or name == "doc_id"]
-        for batch in read_batches(data_file(self.context.folder(base), self.shard), columns):
-            yield Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
 
     def _compute(self, stage: Stage, frame: Frame, work: Any) -> pa.RecordBatch:
         tally = self.tallies[stage.name]
@@ -145,15 +147,22 @@ def frames_of(
 ) -> Iterator[Frame]:
     """Frames of a shard as they leave `stage`: base columns asked for, sidecars applied."""
     chain = chain_above(stage)
-    wanted = sorted({*columns, "doc_id"} & set(BASE_COLUMNS))
     sidecars = _Sidecars(context, chain[1:], shard)
-    for batch in read_batches(data_file(context.folder(chain[0]), shard), wanted):
-        frame = Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
+    for frame in _frames(context, base_of(stage), shard, columns):
         for part in chain[1:]:
             if isinstance(part, RowStage):
                 part.apply(frame, sidecars.next(part, frame.rows))
         yield frame
     sidecars.finish()
+
+
+def _frames(
+    context: Context, base: BaseStage, shard: str, wanted: Collection[str]
+) -> Iterator[Frame]:
+    """Frames of a base table with `doc_id` and those of `wanted` that it has."""
+    columns = [name for name in base.schema.names if name in wanted or name == "doc_id"]
+    for batch in read_batches(data_file(context.folder(base), shard), columns):
+        yield Frame(dict(zip(batch.schema.names, batch.columns, strict=True)), len(batch))
 
 
 class _Sidecars:
