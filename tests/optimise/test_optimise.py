@@ -242,7 +242,7 @@ def test_the_watcher_says_what_the_swarm_will_cost() -> None:
 
 
 def test_a_budget_gives_up_tokens_then_runs() -> None:
-    speed = Speed(1_000.0, 2, 3_000)  # 2 s to score a model
+    speed = Speed(1_000.0, 2, 4_500)  # 2 s to score a model
     assert fitted(10_000, speed, (64, 100_000), 20_000) == (64, 100_000)
     assert fitted(32 * 52, speed, (64, 100_000), 20_000) == (64, 50_000)
     assert fitted(20 * 22, speed, (64, 100_000), 20_000) == (40, 20_000)

@@ -19,7 +19,7 @@ from corpus_builder.trial.prospect import (
     remembered_fit,
 )
 
-SPEED = Speed(tokens_per_second=1_000, processes=2, heldout_tokens=3_000)
+SPEED = Speed(tokens_per_second=1_000, processes=2, heldout_tokens=4_500)
 
 
 def test_runs_go_in_rounds_of_as_many_as_there_are_processes() -> None:
