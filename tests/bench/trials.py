@@ -3,7 +3,8 @@
 known    more of a corpus helps its held-out text, the more the better; many passes over little
          text lose to fresh text; shuffled tokens come out in order (the trial's own self-test).
 even     the base against itself on other data, 40 times: how often is a difference called?
-pairing  the spread of differences between seeds, paired and not, for arms of each kind.
+pairing  the spread of differences between seeds, paired and not, for arms of each kind;
+rates    the base's loss at other learning rates and in larger steps than the trial's own.
 
 Data: the domains' Parquet files (--data). Finished models are kept in --out and not trained again.
 """
@@ -170,6 +171,12 @@ def settings(design: Design) -> Any:
     return settings_of(trial, mix, design.data[BASE_ARM].vocab, trial.tokens or TOKENS)
 
 
+def headline(design: Design, result: Result) -> float:
+    """The weighted mean of a model's bits per byte."""
+    found = {c: result.bits[c].sum() / result.bytes[c].sum() for c in design.headline}
+    return sum(w * found[c] for c, w in design.headline.items()) / sum(design.headline.values())
+
+
 def even(data: Path, out: Path, resources: Resources) -> None:
     """A/A trials, each with seeds of its own; false verdicts are counted by trial."""
     repetitions, seeds = 40, 3
@@ -230,11 +237,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     )
 
     def losses(arm: str) -> Any:
-        part = [results[arm, seed] for seed in range(seeds)]
-        weights = {name: w / sum(design.headline.values()) for name, w in design.headline.items()}
-        return np.array(
-            [sum(w * r.bits[c].sum() / r.bytes[c].sum() for c, w in weights.items()) for r in part]
-        )
+        return np.array([headline(design, results[arm, seed]) for seed in range(seeds)])
 
     base = losses(BASE_ARM)
     print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
@@ -249,7 +252,38 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
         )
 
 
-PARTS = {"known": known, "even": even, "pairing": pairing}
+def rates(data: Path, out: Path, resources: Resources) -> None:
+    """The headline over seeds; the rate of larger steps grows with the root of their size."""
+    seeds, factors, sizes = 3, (0.5, 1.0, 2.0, 3.3), (1, 2, 4)
+    loaded = recipe(data, out, {"model": "1M", "seeds": seeds, "tokens": TOKENS}, "rates")
+
+    def wanted(design: Design) -> dict[Any, Run]:
+        own = settings(design)
+        found = {}
+        for size in sizes:
+            for factor in factors if size == 1 else (1.0,):
+                other = replace(
+                    own, sequences=own.sequences * size, steps=own.steps // size,
+                    learning_rate=own.learning_rate * factor * math.sqrt(size),
+                    beta2=own.beta2**size,
+                )  # fmt: skip
+                for seed in range(seeds):
+                    found[size, factor, seed] = design.run(BASE_ARM, seed, other)
+        return found
+
+    design, results = trained(loaded, out / "rates", resources, wanted)
+    own = settings(design)
+    print(
+        f"\nheadline, bits per byte, mean and sd of {seeds} seeds; own settings: {own.steps} steps"
+    )
+    print(f"of {own.sequences} sequences at a rate of {own.learning_rate:.2g}")
+    for size, factor in dict.fromkeys((size, factor) for size, factor, _ in results):
+        found = [headline(design, results[size, factor, seed]) for seed in range(seeds)]
+        mean, sd = np.mean(found), np.std(found, ddof=1)
+        print(f"  steps {size}x as large, rate {factor:>3}x   {mean:.4f}  {sd:.4f}")
+
+
+PARTS = {"known": known, "even": even, "pairing": pairing, "rates": rates}
 
 
 def main() -> None:
