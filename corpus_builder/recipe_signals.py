@@ -16,6 +16,7 @@ from .recipe_check import Problems
 from .recipe_models import Source
 from .recipe_stages import Filter, Stage
 from .rulesets import Rule
+from .store.columns import BASE_COLUMNS
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
@@ -42,8 +43,6 @@ def check_scores(source: Source, node: Node, path: str, problems: Problems) -> N
     if source.kind not in WITH_COLUMNS:
         what = f"{path}.scores: a {source.kind} source has no columns of numbers"
         problems.add(node.locate(["scores"]), what, do="remove it")
-    from .stages.read import BASE_COLUMNS
-
     taken = dict.fromkeys(BASE_COLUMNS, "a column that every document has")
     taken |= dict.fromkeys(registry.SIGNALS.names, "a signal that is computed")
     for name in source.scores:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spine
@@ -34,3 +35,15 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared test data at {SHARED} (set CORPUS_TEST_DATA to its folder)")
     return SHARED
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Lays a recipe's text in a file."""
+
+    def _write(text: str) -> Path:
+        path = tmp_path / "r.yaml"
+        path.write_text(text)
+        return path
+
+    return _write

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus_builder.recipe import Recipe, load_recipe
-from corpus_builder.stages.read import BASE_COLUMNS
+from corpus_builder.store.columns import BASE_COLUMNS
 from corpus_builder.store.errors import RecipeError
 
 RULES = """\

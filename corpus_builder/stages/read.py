@@ -44,7 +44,6 @@ BASE_SCHEMA = pa.schema(
 )
 """Of a base table without scores; a score is a float64 column after these."""
 UNREADABLE = "unreadable_file"
-BASE_COLUMNS = tuple(BASE_SCHEMA.names)
 LOST_SCHEMA = pa.schema(
     [
         ("url", pa.string()),

@@ -88,7 +88,7 @@ class Size:
         """Learning rate and AdamW's beta2 for steps of a share of the size's own batch.
 
         The rate falls with the square root (2205.10287), and beta2 remembers as many tokens
-        (2507.07101): with .95 in steps of two sequences, models differ by their noise.
+        (2507.07101).
         """
         return self.learning_rate * math.sqrt(share), BETA2**share
 

@@ -18,11 +18,11 @@ from ..train.statistics.forecast import Design, resolvable_margin, smallest_dete
 from .looks import MOST_SEEDS, Look
 
 SD_SEEDS = 0.015
-"""Of a paired difference between seeds, bits per byte: .003 to .021 seen for 1M parameters and
-120,000 tokens, from a change of the dedup threshold to little text read over and over."""
+"""Of a paired difference between seeds, bits per byte: .003 to .012 seen for 1M parameters and
+120,000 tokens (`tests/bench/trials.py pairing`), and more for arms further from the base."""
 
 SD_DOCUMENTS = 0.05
-"""Of a paired difference between documents, bits per byte: .01 to .08 seen there."""
+"""Of a paired difference between documents, bits per byte: assumed."""
 
 FIRST_LOOK = 0.5
 """Share of a budget that is spent before the first look, where undecided arms may go on."""

@@ -17,8 +17,8 @@ FEWEST_STEPS = 200
 """Of a run that a time budget may cut to."""
 
 STEPS = 1000
-"""A run of fewer has smaller batches than its size's own: 1M parameters trained on 1M tokens end
-.23 bits per byte lower after 976 steps of 4 sequences than after 205 of 19."""
+"""A run of fewer has smaller batches than its size's own: on few tokens, more steps end lower
+(`tests/bench/trials.py rates`)."""
 
 
 @dataclass(frozen=True)

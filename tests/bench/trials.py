@@ -217,8 +217,8 @@ def even(data: Path, out: Path, resources: Resources) -> None:
 def pairing(data: Path, out: Path, resources: Resources) -> None:
     """Spread of a difference between seeds: arm and base with the same seed, or with another.
 
-    Were it all due to which sequences a seed reads, a share f of them being others would bound the
-    ratio by 1 / sqrt(f).
+    Were all of it due to which sequences a seed reads, a share f of others would make the ratio
+    1 / sqrt(f).
     """
     seeds = 8
     arms = {
@@ -241,7 +241,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
 
     base = losses(BASE_ARM)
     print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
-    print("  arm         same sequences   paired  unpaired    ratio    bound")
+    print("  arm         same sequences   paired  unpaired    ratio  by data alone")
     for arm in arms:
         paired = (losses(arm) - base).std(ddof=1)
         unpaired = math.sqrt(losses(arm).var(ddof=1) + base.var(ddof=1))

@@ -21,6 +21,8 @@ class Toy:
     def __call__(self, task: dict[str, Any], progress: Callable[[int, int], None]) -> list[Any]:
         (self.folder / f"{task['label']}.pid").write_text(str(os.getpid()))
         progress(2, 10)
+        while "after" in task and not (self.folder / f"{task['after']}.pid").exists():
+            time.sleep(0.02)
         if task.get("fail") == "data":
             raise DataError("shard 7", "too short", allowed="longer ones", do="add more")
         if task.get("fail") == "bug":
