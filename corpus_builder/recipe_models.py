@@ -365,7 +365,7 @@ class Trial(Model):
         model: a size (parameters, about) or a shape.
         seeds: paired runs of every arm.
         tokens: each run is trained on; None is the mix's.
-        optimizer: AdamW, or Muon for the matrices of the blocks.
+        optimizer: Muon for the matrices of the blocks (and AdamW for the embedding), or AdamW.
         learning_rate: its peak; None is the size's own, for the batch of the budget.
         target: by corpus (or name in `heldout.texts`), the weight of its held-out text in the
             headline; None is its share of the mix. Arms that change what a corpus' documents are
@@ -383,7 +383,7 @@ class Trial(Model):
     ]
     seeds: int = Field(default=3, ge=2, le=1000)
     tokens: Count | None = Field(default=None, ge=1)
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float | None = Field(default=None, gt=0, le=1)
     target: (
         Annotated[dict[str, Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)] | None

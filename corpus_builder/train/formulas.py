@@ -50,6 +50,11 @@ def attention_inputs(
     return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention, `[B, H, T, D]` all: softmax(q k^T / sqrt(D)) v, no look ahead."""
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+
 def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
     """x + rows weight^T: the residual stream stays fp32, the product is in the weights' type."""
     return x + F.linear(rows.to(weight.dtype), weight).view_as(x)

@@ -14,17 +14,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 
-from . import passes
+from . import formulas, passes, softmax
 
-# Rows of logits held at once. 128 to 512 are 1.3 to 1.6x faster than plain autograd on all rows
-# and within noise of each other; products in bf16 want more rows.
-LOSS_ROWS = {torch.float32: 512, torch.bfloat16: 1024}
+# Rows of logits held at once: with a few thousand tokens of vocabulary, 128 to 256 stay in cache.
+LOSS_ROWS = 256
+
+SHORT = 512
+"""Tokens of the longest sequences whose attention is done by products of whole matrices."""
 
 
 def _array(x: Tensor, *shape: int) -> NDArray[np.float32]:
     """The memory of a contiguous fp32 tensor (a copy of another) in the shape given."""
     array: NDArray[np.float32] = x.detach().float().contiguous().numpy().reshape(shape)
     return array
+
+
+def _bits(x: Tensor) -> NDArray[np.uint16]:
+    """The memory of a contiguous bf16 tensor."""
+    bits: NDArray[np.uint16] = x.view(torch.uint16).numpy()
+    return bits
 
 
 def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,29 +71,57 @@ class _AttentionInputs(Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
         y, scale = _normalised(x)
-        qkv = (y.to(weight.dtype) @ weight.t()).float().view(-1, 3, width)
-        both = torch.empty(len(qkv), 2, heads, width // heads)
-        head_scale = torch.empty(len(qkv), 2, heads)
+        qkv = (y.to(weight.dtype) @ weight.t()).float()
+        both = torch.empty(2, batch, heads, length, width // heads)
+        head_scale = torch.empty(both.shape[:-1])
         turns = turns[:length]
-        passes.turn(qkv.numpy(), turns.numpy(), heads, both.numpy(), head_scale.numpy())
+        passes.turn(qkv.numpy(), turns.numpy(), both.numpy(), head_scale.numpy())
         ctx.save_for_backward(y, scale, weight, both, head_scale, turns)
-        shape = (batch, length, heads, -1)
-        q, k, v = (p.reshape(shape).transpose(1, 2) for p in (both[:, 0], both[:, 1], qkv[:, 2]))
+        values = qkv.view(batch, length, 3, heads, -1)[:, :, 2].transpose(1, 2)
+        q, k, v = (part.to(weight.dtype).contiguous() for part in (*both, values))
         return q, k, v
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         y, scale, weight, both, head_scale, turns = ctx.saved_tensors
-        heads, each = both.shape[2:]
-        joint = torch.empty(len(y), 3, y.shape[1])
+        _, batch, heads, length, each = both.shape
+        joint = torch.empty(len(y), 3 * y.shape[1])
         numbers = (both.numpy(), head_scale.numpy(), turns.numpy(), joint.numpy())
         for part in range(2):
-            passes.turn_grad(_array(grads[part].transpose(1, 2), -1, heads, each), part, *numbers)
-        joint[:, 2] = grads[2].transpose(1, 2).reshape(y.shape)
-        rows = joint.view(len(y), -1).to(weight.dtype)
+            passes.turn_grad(_array(grads[part], batch, heads, length, each), part, *numbers)
+        values = joint.view(batch, length, 3, heads, each)[:, :, 2]
+        values.copy_(grads[2].transpose(1, 2))
+        rows = joint.to(weight.dtype)
         x_grad = _past_norm(rows @ weight, y, scale)
-        batch, length = grads[0].shape[0], grads[0].shape[2]
         return x_grad.view(batch, length, -1), rows.t() @ y.to(weight.dtype), None, None
+
+
+class _Attend(Function):
+    """Keeps the chances of all pairs: for short sequences, cheaper than to make them twice."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        flat = [part.view(-1, *part.shape[2:]) for part in (q, k, v)]
+        chances = torch.bmm(flat[0], flat[1].mT)
+        if q.dtype == torch.bfloat16:
+            softmax.attention_chances_bf16(_bits(chances), q.shape[-1] ** -0.5)
+        else:
+            softmax.attention_chances(chances.numpy(), q.shape[-1] ** -0.5)
+        ctx.save_for_backward(*flat, chances)
+        return torch.bmm(chances, flat[2]).view_as(v)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, chances = ctx.saved_tensors
+        rows = grad.reshape(v.shape).to(v.dtype)
+        slopes, scale = torch.bmm(rows, v.mT), q.shape[-1] ** -0.5
+        if q.dtype == torch.bfloat16:
+            softmax.attention_slopes_bf16(_bits(chances), _bits(slopes), scale)
+        else:
+            softmax.attention_slopes(chances.numpy(), slopes.numpy(), scale)
+        grads = torch.bmm(slopes, k), torch.bmm(slopes.mT, q), torch.bmm(chances.mT, rows)
+        q_grad, k_grad, v_grad = (part.view_as(grad) for part in grads)
+        return q_grad, k_grad, v_grad
 
 
 class _AddMLP(Function):
@@ -93,14 +129,15 @@ class _AddMLP(Function):
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         y, scale = _normalised(x)
         hidden = (y.to(up.dtype) @ up.t()).relu_()
-        ctx.save_for_backward(y, scale, up, down, hidden)
-        return add_linear(x, hidden * hidden, down)
+        squares = hidden * hidden
+        ctx.save_for_backward(y, scale, up, down, hidden, squares)
+        return add_linear(x, squares, down)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, scale, up, down, hidden = ctx.saved_tensors
+        y, scale, up, down, hidden, squares = ctx.saved_tensors
         rows = grad.reshape(y.shape).to(up.dtype)
-        down_grad = rows.t() @ (hidden * hidden)
+        down_grad = rows.t() @ squares
         half = (rows @ down).mul_(hidden)  # half of the gradient of `hidden`
         up_grad = torch.addmm(up, half.t(), y.to(up.dtype), beta=0, alpha=2)
         y_grad = torch.addmm(rows, half, up, beta=0, alpha=2)
@@ -108,41 +145,42 @@ class _AddMLP(Function):
         return x_grad, up_grad, down_grad
 
 
-def _log_partition(logits: Tensor, chances: Tensor, chosen: Tensor, target: Tensor) -> Tensor:
-    """logsumexp of each row `[N, 1]`, from the chance of one column unless that is near zero."""
-    chance = chances.gather(1, target)
-    if float(chance.min()) < 1e-30:
-        return torch.logsumexp(logits.float(), -1, keepdim=True)
-    return chosen - chance.log_()
+def _loss_slopes(logits: Tensor, target: Tensor, z_weight: float, partition: Tensor) -> Tensor:
+    """Logits become slopes, see `softmax.loss_slopes`; `steep` as a column of their type."""
+    steep = torch.empty(len(logits))
+    numbers = (
+        logits.amax(1).float().numpy(), target.contiguous().numpy(), 2 * z_weight,
+        partition.numpy(), steep.numpy(),
+    )  # fmt: skip
+    if logits.dtype == torch.bfloat16:
+        softmax.loss_slopes_bf16(_bits(logits), *numbers)
+    else:
+        softmax.loss_slopes(logits.numpy(), *numbers)
+    return steep[:, None].to(logits.dtype)
 
 
 class _LossSums(Function):
-    """Takes gradients with the values: each block of logits is made once and overwritten."""
+    """Takes gradients with the values: blocks of logits are made once, in memory used again."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, z_weight: float
     ) -> tuple[Tensor, Tensor]:
-        hidden_grad, head_grad = torch.empty_like(hidden), torch.zeros_like(head)
-        partitions, chosen = [], []
-        rows = LOSS_ROWS[hidden.dtype]
-        for part, target, grad in zip(
-            hidden.split(rows), targets[:, None].split(rows), hidden_grad.split(rows), strict=True
-        ):
-            logits = part @ head.t()
-            chances = torch.softmax(logits, -1, dtype=torch.float32)
-            chosen.append(logits.gather(1, target).float())
-            partitions.append(_log_partition(logits, chances, chosen[-1], target))
-            # d loss / d logits = steep * chances - onehot, `steep` of z-loss; a factor of a row
-            # goes to the thin side of each product.
-            steep = partitions[-1].mul(2 * z_weight).add_(1)
-            chances.scatter_add_(1, target, steep.reciprocal().neg_())
-            slope, steep = chances.to(hidden.dtype), steep.to(hidden.dtype)
-            torch.mm(slope, head, out=grad).mul_(steep)
-            head_grad.addmm_(slope.t(), part * steep)
+        hidden_grad, head_grad = torch.empty_like(hidden), torch.empty_like(head)
+        partition, chosen = torch.empty(len(hidden)), torch.empty(len(hidden))
+        block = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head))
+        for start in range(0, len(hidden), LOSS_ROWS):
+            rows = slice(start, start + LOSS_ROWS)
+            part, target = hidden[rows], targets[rows]
+            logits = torch.mm(part, head.t(), out=block[: len(part)])
+            chosen[rows] = logits.gather(1, target[:, None])[:, 0]
+            # d loss / d logits = steep * slope, `steep` of z-loss; a factor of a row goes to the
+            # thin side of each product.
+            steep = _loss_slopes(logits, target, z_weight, partition[rows])
+            torch.mm(logits, head, out=hidden_grad[rows]).mul_(steep)
+            torch.addmm(head_grad, logits.t(), part * steep, beta=min(start, 1), out=head_grad)
         ctx.save_for_backward(hidden_grad, head_grad)
-        partition = torch.cat(partitions)
-        entropy = (partition - torch.cat(chosen)).sum()
+        entropy = (partition - chosen).sum()
         ctx.mark_non_differentiable(entropy)
         return entropy + z_weight * partition.square().sum(), entropy
 
@@ -161,9 +199,20 @@ def rms_norm(x: Tensor) -> Tensor:
 def attention_inputs(
     x: Tensor, weight: Tensor, turns: Tensor, heads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `formulas.attention_inputs`, in fp32 always: CPU attention is 2x slower in bf16."""
+    """As `formulas.attention_inputs`, contiguous."""
     q, k, v = _AttentionInputs.apply(x, weight, turns, heads)
     return q, k, v
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """As `formulas.attend`, for queries and keys of `attention_inputs`.
+
+    Long sequences go through the library's kernel, in fp32 as it is 2x slower in bf16.
+    """
+    if q.shape[2] > SHORT:
+        return formulas.attend(q.float(), k.float(), v.float())
+    mixed: Tensor = _Attend.apply(q, k, v)
+    return mixed
 
 
 def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ class _Run:
         plain = config.on_cuda or config.compile
         self.model = Decoder(config.model, config.seed, formulas if plain else fused)
         self.model.to(config.device)
-        self.optimizers = optimizers.build(self.model, config.optimizer)
+        self.optimizers = optimizers.build(self.model, config.optimizer, DTYPES[config.precision])
         loss = self.model.loss_sums
         self._loss = torch.compile(loss) if config.compile else loss
 

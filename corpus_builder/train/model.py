@@ -54,7 +54,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, turns: Tensor, pieces: ModuleType, dtype: torch.dtype) -> Tensor:
         """Residual stream `float32[B, T, d]`, in and out; products in `dtype`."""
         q, k, v = pieces.attention_inputs(x, self.qkv.to(dtype), turns, self.heads)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = pieces.attend(q, k, v)
         x = pieces.add_linear(x, mixed.transpose(1, 2).flatten(2), self.out.to(dtype))
         y: Tensor = pieces.add_mlp(x, self.up.to(dtype), self.down.to(dtype))
         return y
@@ -112,9 +112,10 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Summed training loss with z-loss, and summed cross-entropy (detached), nats.
 
-        Each of `int64[B, T]` but the first of a sequence is predicted: B * (T - 1) terms.
+        Each of `int64[B, T]` but the first of a sequence is predicted: B * (T - 1) terms. The last
+        goes through the model for nothing, as attention over T - 1 tokens is slower.
         """
-        hidden = self.hidden(tokens[:, :-1], dtype).flatten(0, 1).to(dtype)
+        hidden = self.hidden(tokens, dtype)[:, :-1].flatten(0, 1).to(dtype)
         loss, entropy = self.pieces.loss_sums(
             hidden, self.embedding.to(dtype), tokens[:, 1:].reshape(-1), Z_WEIGHT
         )
@@ -125,7 +126,7 @@ class Decoder(nn.Module):
         """Cross-entropy `float32[B, T - 1]` of each token but the first, nats; products in fp32."""
         hidden = self.hidden(tokens[:, :-1]).flatten(0, 1)
         targets = tokens[:, 1:].reshape(-1)
-        rows = fused.LOSS_ROWS[torch.float32]
+        rows = fused.LOSS_ROWS
         losses = [
             formulas.token_losses(part, self.embedding, target)[0]
             for part, target in zip(hidden.split(rows), targets.split(rows), strict=True)

@@ -6,16 +6,16 @@ rare rows get no gradient for many steps and would only shrink). There are no ga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from .model import Decoder
-from .sizes import BETA1, BETA2
+from .sizes import BETA1, BETA2, OptimizerName
 
 MUON_MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -27,22 +27,25 @@ class OptimizerConfig:
     """Settings; `learning_rate` is the peak of the schedule.
 
     `muon` trains the blocks' matrices by Muon and the embedding by AdamW. Muon's updates have the
-    size of AdamW's, so both take the same learning rate and weight decay.
+    size of AdamW's, so one rate and weight decay serve both groups; the best rate is a higher one.
     """
 
     learning_rate: float
-    name: Literal["adamw", "muon"] = "adamw"
+    name: OptimizerName = "adamw"
     betas: tuple[float, float] = (BETA1, BETA2)
     weight_decay: float = 0.1
     clip: float = 1.0
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """Nearly U V^T of each matrix U S V^T in `[..., m, n]`: singular values become 0.7 to 1.2.
 
-    Five Newton-Schulz steps of the quintic of Jordan et al., "Muon" (2024), in bf16 on CUDA.
+    Five Newton-Schulz steps of the quintic of Jordan et al., "Muon" (2024); bf16 will do.
+
+    Args:
+        dtype: of products.
     """
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    x = matrices.to(dtype)
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
@@ -60,34 +63,55 @@ class Muon(Optimizer):
         groups: parameter groups; `stacked` matrices of a group lie on top of one another in each
             parameter and are treated one by one (queries, keys, values).
         weight_decay: decoupled, as in AdamW.
+        dtype: of products.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], weight_decay: float) -> None:
+    def __init__(
+        self,
+        groups: list[dict[str, Any]],
+        weight_decay: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.dtype = dtype
         super().__init__(groups, {"lr": 0.0, "weight_decay": weight_decay, "stacked": 1})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    update = self._update(weight, group["stacked"])
-                    weight.add_(update, alpha=-group["lr"])
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            ahead = [self._ahead(w).view(group["stacked"], -1, w.shape[-1]) for w in weights]
+            for weight, update in zip(weights, self._updates(ahead), strict=True):
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(update.reshape(weight.shape), alpha=group["lr"])
 
-    def _update(self, weight: Tensor, stacked: int) -> Tensor:
+    def _ahead(self, weight: Tensor) -> Tensor:
+        """Momentum with Nesterov's look ahead."""
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(weight.grad, 1 - MUON_MOMENTUM)
-        ahead = weight.grad.lerp(momentum, MUON_MOMENTUM)  # Nesterov's look ahead
-        each = ahead.view(stacked, -1, weight.shape[-1])
-        scale = 0.2 * max(each.shape[-2:]) ** 0.5
-        return orthogonalise(each).mul_(scale).view_as(weight)
+        momentum: Tensor = state["momentum"].lerp_(weight.grad, 1 - MUON_MOMENTUM)
+        return torch.lerp(weight.grad, momentum, MUON_MOMENTUM)
+
+    def _updates(self, stacks: Sequence[Tensor]) -> list[Tensor]:
+        """Stacks of matrices `[s, m, n]`, orthogonalised and scaled, those of a shape at once."""
+        wide = [stack.mT if stack.shape[1] > stack.shape[2] else stack for stack in stacks]
+        found: dict[torch.Size, Iterator[Tensor]] = {}
+        for shape in dict.fromkeys(stack.shape[1:] for stack in wide):
+            alike = [stack for stack in wide if stack.shape[1:] == shape]
+            done = orthogonalise(torch.cat(alike), self.dtype).mul_(0.2 * max(shape) ** 0.5)
+            found[shape] = iter(done.split([len(stack) for stack in alike]))
+        updates = [next(found[stack.shape[1:]]) for stack in wide]
+        return [
+            update.mT if stack.shape[1] > stack.shape[2] else update
+            for stack, update in zip(stacks, updates, strict=True)
+        ]
 
 
-def build(model: Decoder, config: OptimizerConfig) -> list[Optimizer]:
-    """The optimizers of a model; call `step` on each."""
+def build(
+    model: Decoder, config: OptimizerConfig, dtype: torch.dtype = torch.float32
+) -> list[Optimizer]:
+    """The optimizers of a model, products in `dtype`; call `step` on each."""
     fused = [block.qkv for block in model.blocks]
     others = [p for block in model.blocks for p in (block.out, block.up, block.down)]
     embedding = {"params": [model.embedding], "weight_decay": 0.0}
@@ -95,7 +119,7 @@ def build(model: Decoder, config: OptimizerConfig) -> list[Optimizer]:
     if config.name == "adamw":
         return [AdamW([{"params": fused + others}, embedding], **adam)]
     groups: list[dict[str, Any]] = [{"params": fused, "stacked": 3}, {"params": others}]
-    return [Muon(groups, config.weight_decay), AdamW([embedding], **adam)]
+    return [Muon(groups, config.weight_decay, dtype), AdamW([embedding], **adam)]
 
 
 def set_rate(optimizers: Sequence[Optimizer], learning_rate: float) -> None:

@@ -45,51 +45,56 @@ def normalise_grad(grad, y, scale, beside, out):  # type: ignore[no-untyped-def]
 
 
 @njit(
-    "void(f4[:,:,::1], f4[:,:,::1], i8, f4[:,:,:,::1], f4[:,:,::1])",
+    "void(f4[:,::1], f4[:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,::1])",
     cache=True, fastmath=_FAST, error_model="numpy",
 )  # fmt: skip
-def turn(qkv, turns, heads, both, scale):  # type: ignore[no-untyped-def]
+def turn(qkv, turns, both, scale):  # type: ignore[no-untyped-def]
     """Normalise and turn each head of queries and keys.
 
-    qkv `[N, 3, d]`, turns `[T, 2, D / 2]` (cosines, sines; row n is position n % T), both
-    `[N, 2, H, D]` and scale `[N, 2, H]` out. Dimension i of a head pairs with i + D / 2.
+    qkv `[B T, 3 d]`, turns `[T, 2, D / 2]` (cosines, sines), both `[2, B, H, T, D]` and scale
+    `[2, B, H, T]` out. Dimension i of a head pairs with i + D / 2.
     """
-    length, half = turns.shape[0], turns.shape[2]
-    for n in range(qkv.shape[0]):
-        cos, sin = turns[n % length, 0], turns[n % length, 1]
-        for part in range(2):
+    parts, batch, heads, length, width = both.shape
+    half = width // 2
+    for part in range(parts):
+        for b in range(batch):
             for head in range(heads):
-                x = qkv[n, part, head * 2 * half : (head + 1) * 2 * half]
-                y = both[n, part, head]
-                total = np.float32(0)
-                for i in range(2 * half):
-                    total += x[i] * x[i]
-                factor = np.float32(1) / np.sqrt(total / np.float32(2 * half) + _EPSILON)
-                scale[n, part, head] = factor
-                for i in range(half):
-                    a, b = x[i] * factor, x[half + i] * factor
-                    y[i] = a * cos[i] - b * sin[i]
-                    y[half + i] = a * sin[i] + b * cos[i]
+                first = (part * heads + head) * width
+                for t in range(length):
+                    n = b * length + t
+                    total = np.float32(0)
+                    for i in range(width):
+                        total += qkv[n, first + i] * qkv[n, first + i]
+                    factor = np.float32(1) / np.sqrt(total / np.float32(width) + _EPSILON)
+                    scale[part, b, head, t] = factor
+                    for i in range(half):
+                        x, y = qkv[n, first + i] * factor, qkv[n, first + half + i] * factor
+                        cos, sin = turns[t, 0, i], turns[t, 1, i]
+                        both[part, b, head, t, i] = x * cos - y * sin
+                        both[part, b, head, t, half + i] = x * sin + y * cos
 
 
 @njit(
-    "void(f4[:,:,::1], i8, f4[:,:,:,::1], f4[:,:,::1], f4[:,:,::1], f4[:,:,::1])",
+    "void(f4[:,:,:,::1], i8, f4[:,:,:,:,::1], f4[:,:,:,::1], f4[:,:,::1], f4[:,::1])",
     cache=True, fastmath=_FAST, error_model="numpy",
 )  # fmt: skip
 def turn_grad(grad, part, both, scale, turns, out):  # type: ignore[no-untyped-def]
-    """Gradient of `turn` for queries (part 0) or keys (1): grad `[N, H, D]`, out `[N, 3, d]`."""
-    length, half = turns.shape[0], turns.shape[2]
-    for n in range(grad.shape[0]):
-        cos, sin = turns[n % length, 0], turns[n % length, 1]
-        for head in range(grad.shape[1]):
-            g, y = grad[n, head], both[n, part, head]
-            x = out[n, part, head * 2 * half : (head + 1) * 2 * half]
-            total = np.float32(0)
-            for i in range(2 * half):
-                total += g[i] * y[i]
-            mean, factor = total / np.float32(2 * half), scale[n, part, head]
-            for i in range(half):
-                a = (g[i] - y[i] * mean) * factor
-                b = (g[half + i] - y[half + i] * mean) * factor
-                x[i] = a * cos[i] + b * sin[i]
-                x[half + i] = b * cos[i] - a * sin[i]
+    """Gradient of `turn` for part 0 or 1 (queries, keys): `[B, H, T, D]`, out `[B T, 3 d]`."""
+    batch, heads, length, width = grad.shape
+    half = width // 2
+    for b in range(batch):
+        for head in range(heads):
+            first = (part * heads + head) * width
+            for t in range(length):
+                n, factor = b * length + t, scale[part, b, head, t]
+                total = np.float32(0)
+                for i in range(width):
+                    total += grad[b, head, t, i] * both[part, b, head, t, i]
+                mean = total / np.float32(width)
+                for i in range(half):
+                    x = (grad[b, head, t, i] - both[part, b, head, t, i] * mean) * factor
+                    y = grad[b, head, t, half + i] - both[part, b, head, t, half + i] * mean
+                    y *= factor
+                    cos, sin = turns[t, 0, i], turns[t, 1, i]
+                    out[n, first + i] = x * cos + y * sin
+                    out[n, first + half + i] = y * cos - x * sin

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from corpus_builder.store.errors import RecipeError, did_you_mean
 
@@ -15,6 +16,8 @@ HEAD_WIDTHS = (64, 32, 16)
 FEWEST_HEADS = 4
 BETA1 = 0.9
 BETA2 = 0.95  # at a size's own batch
+MUON_RATE = 4
+OptimizerName = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Size:
     Attributes:
         vocab, sequence_length: what the size is named for; a recipe's own come first.
         batch_tokens: tokens an optimizer step.
-        learning_rate: peak, where a search would start.
+        learning_rate: AdamW's peak, where a search would start; Muon's is `MUON_RATE` times that.
     """
 
     name: str
@@ -84,13 +87,14 @@ class Size:
         """Sequences a step for a recipe's own sequence length."""
         return max(1, self.batch_tokens // sequence_length)
 
-    def tuned(self, share: float) -> tuple[float, float]:
+    def tuned(self, share: float, optimizer: OptimizerName) -> tuple[float, float]:
         """Learning rate and AdamW's beta2 for steps of a share of the size's own batch.
 
         The rate falls with the square root (2205.10287), and beta2 remembers as many tokens
         (2507.07101).
         """
-        return self.learning_rate * math.sqrt(share), BETA2**share
+        peak = self.learning_rate * (MUON_RATE if optimizer == "muon" else 1)
+        return peak * math.sqrt(share), BETA2**share
 
 
 SIZES = {

@@ -7,18 +7,20 @@ never differ in them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from ..recipe_mix import Mix
 from ..recipe_models import Trial
-from ..train.sizes import Shape, named_size, size_of
+from ..train.sizes import OptimizerName, Shape, named_size, size_of
 
 FEWEST_STEPS = 200
 """Of a run that a time budget may cut to."""
 
-STEPS = 1000
+STEPS: dict[OptimizerName, int] = {"adamw": 1000, "muon": 500}
 """A run of fewer has smaller batches than its size's own: on few tokens, more steps end lower
 (`tests/bench/trials.py rates`)."""
+
+FEWEST_TOKENS: dict[OptimizerName, int] = {"adamw": 1, "muon": 1024}
+"""Of a step where tokens allow: a step of Muon's costs time whatever it holds."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Settings:
     sequence_length: int
     sequences: int
     steps: int
-    optimizer: Literal["adamw", "muon"]
+    optimizer: OptimizerName
     learning_rate: float
     beta2: float
     machine: Machine
@@ -60,18 +62,19 @@ def settings_of(
 ) -> Settings:
     """Settings for a budget of at most `tokens` a run.
 
-    A step holds the size's own batch, less where that would leave fewer than STEPS steps.
+    A step holds the size's own batch, less where that would leave fewer than the optimizer's
+    STEPS, and FEWEST_TOKENS or more.
     """
-    model = trial.model
+    model, length = trial.model, mix.sequence_length
     named = isinstance(model, str)
     size = named_size(model) if named else size_of(model.layers, model.width, vocab)  # type: ignore[union-attr,arg-type]
-    usual = size.sequences_per_step(mix.sequence_length)
-    total = max(1, tokens // mix.sequence_length)
-    sequences = max(1, min(usual, total // STEPS))
-    rate, beta2 = size.tuned(sequences / usual)
+    usual, total = size.sequences_per_step(length), max(1, tokens // length)
+    fewest = min(usual, total, -(-FEWEST_TOKENS[trial.optimizer] // length))
+    sequences = max(fewest, min(usual, total // STEPS[trial.optimizer]))
+    rate, beta2 = size.tuned(sequences / usual, trial.optimizer)
     return Settings(
         shape=size.shape,
-        sequence_length=mix.sequence_length,
+        sequence_length=length,
         sequences=sequences,
         steps=total // sequences,
         optimizer=trial.optimizer,

@@ -48,6 +48,9 @@ class Training:
         self, task: dict[str, Any], progress: Callable[[int, int], None]
     ) -> dict[str, Any]:
         """Do one task; progress counts tokens, and thousandths of a nat of loss over them."""
+        from ..train.machine import keep_memory
+
+        keep_memory()
         run = self.runs[task["run"]]
         match task["kind"]:
             case "machine":

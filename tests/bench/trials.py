@@ -4,7 +4,7 @@ known    more of a corpus helps its held-out text, the more the better; many pas
          text lose to fresh text; shuffled tokens come out in order (the trial's own self-test).
 even     the base against itself on other data, 40 times: how often is a difference called?
 pairing  the spread of differences between seeds, paired and not, for arms of each kind;
-rates    the base's loss at other learning rates and in larger steps than the trial's own.
+rates    the base's loss with other optimizers, learning rates and steps than the trial's own.
 
 Data: the domains' Parquet files (--data). Finished models are kept in --out and not trained again.
 """
@@ -36,7 +36,7 @@ from corpus_builder.trial.design import Design, design_of
 from corpus_builder.trial.measured import measurements
 from corpus_builder.trial.report import TrialReport
 from corpus_builder.trial.runs import Result, Run
-from corpus_builder.trial.settings import settings_of
+from corpus_builder.trial.settings import Machine, Settings, settings_of
 from corpus_builder.trial.trainer import Trainer
 from corpus_builder.trial.trial import PRELOAD, Options, build, run_trial
 
@@ -45,6 +45,7 @@ BASE = {"docs": 0.5, "code": 0.3, "news-gov": 0.2, "few": 0.0}
 DOSES = (0.3, 0.45, 0.6)
 TOKENS = 120_000
 FEW = 12_000
+CPU = Machine()
 SMALL = {"layers": 2, "width": 64}
 
 
@@ -73,7 +74,7 @@ def news(weight: float) -> dict[str, Any]:
 
 
 def few_rows(source: Path, used: Path, target: Path, size: int) -> None:
-    """Rows of the domain that are not in `used`, about `size` bytes of text."""
+    """Rows of the domain that are not in `used`, `size` bytes of text or a few more."""
     known = set(pq.read_table(used, columns=["id"]).column("id").to_pylist())
     rows = pq.read_table(source, columns=["id", "text", "url"]).to_pylist()
     free = [row for row in rows if row["id"] not in known and 1000 < len(row["text"]) < 5000]
@@ -81,6 +82,7 @@ def few_rows(source: Path, used: Path, target: Path, size: int) -> None:
     for row in free:
         if taken >= size:
             break
+        row["text"] = row["text"][: size - taken]
         chosen.append(row)
         taken += len(row["text"].encode())
     pq.write_table(pa.Table.from_pylist(chosen), target)
@@ -122,7 +124,7 @@ def known(data: Path, out: Path, resources: Resources) -> None:
     target = {"docs": 0.5, "news-gov": 0.5}
     loaded = recipe(
         data, out, {"model": "1M", "seeds": 6, "tokens": TOKENS, "target": target, "arms": arms},
-        "known", few=8_000,
+        "known", few=11_800,
     )  # fmt: skip
     report = run_trial(loaded, out / "known", resources, Told(), Options(self_test=True))
     scores = {arm: report.scores[arm]["news-gov"].value for arm in [BASE_ARM, *arms][:-1]}
@@ -152,7 +154,10 @@ def shown(report: TrialReport, arm: str, corpus: str) -> str:
 
 
 def trained(
-    loaded: Recipe, out: Path, resources: Resources, wanted: Callable[[Design], dict[Any, Run]]
+    loaded: Recipe,
+    out: Path,
+    resources: Resources,
+    wanted: Callable[[Design, Machine], dict[Any, Run]],
 ) -> tuple[Design, dict[Any, Result]]:
     """Build a recipe's arms and train the runs that are wanted of them."""
     arms = plan_arms(loaded, out)
@@ -161,14 +166,15 @@ def trained(
     design = design_of(loaded, {arm.name: arm for arm in arms}, tokens)
     with LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
         trainer = Trainer(out / "trial", engine, Told())
-        runs = wanted(design)
+        runs = wanted(design, trainer.machine(design.run(BASE_ARM, 0, settings(design))))
         trainer.train(runs)
         return design, {key: trainer.result(run) for key, run in runs.items()}
 
 
-def settings(design: Design) -> Any:
-    trial, mix = trial_of(design.recipe), mix_of(design.recipe)
-    return settings_of(trial, mix, design.data[BASE_ARM].vocab, trial.tokens or TOKENS)
+def settings(design: Design, machine: Machine = CPU, **changed: Any) -> Settings:
+    """Those of the recipe's trial, or of one that differs in what is `changed`."""
+    trial, mix = trial_of(design.recipe).model_copy(update=changed), mix_of(design.recipe)
+    return settings_of(trial, mix, design.data[BASE_ARM].vocab, trial.tokens or TOKENS, machine)
 
 
 def headline(design: Design, result: Result) -> float:
@@ -182,10 +188,10 @@ def even(data: Path, out: Path, resources: Resources) -> None:
     repetitions, seeds = 40, 3
     loaded = recipe(data, out, {"model": SMALL, "seeds": seeds, "tokens": 40_000}, "even")
 
-    def wanted(design: Design) -> dict[Any, Run]:
+    def wanted(design: Design, machine: Machine) -> dict[Any, Run]:
         found = {}
         for seed in range(repetitions * seeds):
-            run = design.run(BASE_ARM, seed, settings(design))
+            run = design.run(BASE_ARM, seed, settings(design, machine))
             found[BASE_ARM, seed] = run
             order = design.data[BASE_ARM].order(AA_SEEDS + seed)
             found[AA, seed] = replace(run, arm=AA, order=order)
@@ -214,11 +220,18 @@ def even(data: Path, out: Path, resources: Resources) -> None:
     print(f"  headline differences: mean {np.mean(differences):+.4f}, sd {np.std(differences):.4f}")
 
 
+def read(design: Design, arm: str) -> Any:
+    """The sequences that an arm's first seed reads: `[sequences, length]`."""
+    run = design.run(arm, 0, settings(design))
+    batches = run.batches()
+    return np.concatenate([batches.batch(step) for step in range(run.settings.steps)])
+
+
 def pairing(data: Path, out: Path, resources: Resources) -> None:
     """Spread of a difference between seeds: arm and base with the same seed, or with another.
 
     Were all of it due to which sequences a seed reads, a share f of others would make the ratio
-    1 / sqrt(f).
+    1 / sqrt(f). Sequences from the same place may be shifted; `equal` are the same token for token.
     """
     seeds = 8
     arms = {
@@ -233,7 +246,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     }  # fmt: skip
     loaded = recipe(data, out, trial, "pairing")
     design, results = trained(
-        loaded, out / "pairing", resources, lambda d: d.runs(settings(d), range(seeds))
+        loaded, out / "pairing", resources, lambda d, m: d.runs(settings(d, m), range(seeds))
     )
 
     def losses(arm: str) -> Any:
@@ -241,46 +254,54 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
 
     base = losses(BASE_ARM)
     print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
-    print("  arm         same sequences   paired  unpaired    ratio  by data alone")
+    print("  arm           same place    equal   paired  unpaired    ratio")
     for arm in arms:
         paired = (losses(arm) - base).std(ddof=1)
         unpaired = math.sqrt(losses(arm).var(ddof=1) + base.var(ddof=1))
         same = design.pairing()[arm]["same_sequences"]
+        equal = (read(design, arm) == read(design, BASE_ARM)).all(1).mean()
         print(
-            f"  {arm:<11} {same:>14.1%} {paired:>8.4f} {unpaired:>9.4f} {unpaired / paired:>7.1f}x"
-            f" {1 / math.sqrt(1 - same):>7.1f}x"
+            f"  {arm:<11} {same:>12.1%} {equal:>8.1%} {paired:>8.4f} {unpaired:>9.4f}"
+            f" {unpaired / paired:>7.1f}x"
         )
 
 
+def variants(design: Design, machine: Machine = CPU) -> dict[str, Settings]:
+    """The base's own settings, and others; the rate of larger steps grows with their root."""
+    muon, adamw = (settings(design, machine, optimizer=name) for name in ("muon", "adamw"))
+    found = {}
+    for name, own in {"muon": muon, "adamw": adamw}.items():
+        for factor in (0.5, 1.0, 2.0):
+            label = f"{name}, {own.steps} steps of {own.sequences}, rate {factor:g}x"
+            found[label] = replace(own, learning_rate=own.learning_rate * factor)
+    for sequences in (2, 8, 16):
+        more = sequences / muon.sequences
+        steps = muon.steps * muon.sequences // sequences
+        found[f"muon, {steps} steps of {sequences}"] = replace(
+            muon, sequences=sequences, steps=steps, beta2=muon.beta2**more,
+            learning_rate=muon.learning_rate * math.sqrt(more),
+        )  # fmt: skip
+    return found
+
+
 def rates(data: Path, out: Path, resources: Resources) -> None:
-    """The headline over seeds; the rate of larger steps grows with the root of their size."""
-    seeds, factors, sizes = 3, (0.5, 1.0, 2.0, 3.3), (1, 2, 4)
+    """The headline over seeds, with the trial's own settings and with others."""
+    seeds = 3
     loaded = recipe(data, out, {"model": "1M", "seeds": seeds, "tokens": TOKENS}, "rates")
 
-    def wanted(design: Design) -> dict[Any, Run]:
-        own = settings(design)
-        found = {}
-        for size in sizes:
-            for factor in factors if size == 1 else (1.0,):
-                other = replace(
-                    own, sequences=own.sequences * size, steps=own.steps // size,
-                    learning_rate=own.learning_rate * factor * math.sqrt(size),
-                    beta2=own.beta2**size,
-                )  # fmt: skip
-                for seed in range(seeds):
-                    found[size, factor, seed] = design.run(BASE_ARM, seed, other)
-        return found
+    def wanted(design: Design, machine: Machine) -> dict[Any, Run]:
+        return {
+            (label, seed): design.run(BASE_ARM, seed, other)
+            for seed in range(seeds)
+            for label, other in variants(design, machine).items()
+        }
 
     design, results = trained(loaded, out / "rates", resources, wanted)
-    own = settings(design)
-    print(
-        f"\nheadline, bits per byte, mean and sd of {seeds} seeds; own settings: {own.steps} steps"
-    )
-    print(f"of {own.sequences} sequences at a rate of {own.learning_rate:.2g}")
-    for size, factor in dict.fromkeys((size, factor) for size, factor, _ in results):
-        found = [headline(design, results[size, factor, seed]) for seed in range(seeds)]
+    print(f"\nheadline, bits per byte, mean and sd of {seeds} seeds")
+    for label, other in variants(design).items():
+        found = [headline(design, results[label, seed]) for seed in range(seeds)]
         mean, sd = np.mean(found), np.std(found, ddof=1)
-        print(f"  steps {size}x as large, rate {factor:>3}x   {mean:.4f}  {sd:.4f}")
+        print(f"  {label:<34} {other.learning_rate:.2g}   {mean:.4f}  {sd:.4f}")
 
 
 PARTS = {"known": known, "even": even, "pairing": pairing, "rates": rates}

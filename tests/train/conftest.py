@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 if find_spec("torch") is None:  # it comes with the trial extra
@@ -47,3 +48,8 @@ def tiny() -> Any:
 @pytest.fixture
 def batches() -> RandomBatches:
     return RandomBatches()
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(11)

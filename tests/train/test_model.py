@@ -15,11 +15,6 @@ from corpus_builder.train.sizes import Shape
 SHAPES = [(1, 5, 16, 1), (3, 17, 32, 2), (2, 33, 48, 3)]  # batch, length, width, heads
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(11)
-
-
 def busy(model: Decoder, generator: torch.Generator) -> Decoder:
     """The model with no zero weights, so that every path carries signal and gradient."""
     with torch.no_grad():
@@ -93,7 +88,7 @@ def gradients(pieces, call, inputs):
 
 
 @pytest.mark.parametrize(("batch", "length", "width", "heads"), SHAPES)
-@pytest.mark.parametrize("piece", ["rms_norm", "attention_inputs", "add_mlp"])
+@pytest.mark.parametrize("piece", ["rms_norm", "attention_inputs", "attend", "add_mlp"])
 def test_hand_written_gradients_are_those_of_the_formulas(
     piece, batch, length, width, heads, generator
 ):
@@ -107,6 +102,10 @@ def test_hand_written_gradients_are_those_of_the_formulas(
             [drawn(batch, length, width), drawn(3 * width, width)],
             lambda p, x, w: p.attention_inputs(x, w, turns, heads),
         ),
+        "attend": (
+            [drawn(batch, heads, length, width // heads) for _ in range(3)],
+            lambda p, q, k, v: p.attend(formulas.rms_norm(q), formulas.rms_norm(k), v),
+        ),
         "add_mlp": (
             [drawn(batch, length, width), drawn(4 * width, width), drawn(width, 4 * width)],
             lambda p, x, up, down: p.add_mlp(x, up, down),
@@ -117,6 +116,25 @@ def test_hand_written_gradients_are_those_of_the_formulas(
         torch.testing.assert_close(
             found, expected, rtol=2e-4, atol=2e-4 * float(expected.detach().abs().max())
         )
+
+
+def test_attention_over_long_sequences_is_that_over_short_ones(monkeypatch, generator):
+    q, k, v = (torch.randn(2, 3, 40, 16, generator=generator) for _ in range(3))
+    inputs = [formulas.rms_norm(q), formulas.rms_norm(k), v]
+    short = gradients(fused, lambda p, *x: p.attend(*x), inputs)
+    monkeypatch.setattr(fused, "SHORT", 39)
+    long = gradients(fused, lambda p, *x: p.attend(*x), inputs)
+    for expected, found in zip(short, long, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("place", ["hidden", "head"])
+def test_a_loss_of_what_is_not_a_number_is_none(place, generator):
+    hidden, head = torch.randn(5, 8, generator=generator), torch.randn(9, 8, generator=generator)
+    {"hidden": hidden, "head": head}[place][3, 2] = math.nan
+    for dtype in (torch.float32, torch.bfloat16):
+        _, entropy = fused.loss_sums(hidden.to(dtype), head.to(dtype), torch.arange(5), 0.1)
+        assert math.isnan(float(entropy))
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-5, 1e-3])

@@ -8,8 +8,8 @@ import pytest
 
 from corpus_builder.recipe_mix import Mix
 from corpus_builder.recipe_models import Trial
-from corpus_builder.train.sizes import BETA2, SIZES
-from corpus_builder.trial.settings import STEPS, Settings, settings_of
+from corpus_builder.train.sizes import BETA2, MUON_RATE, SIZES, OptimizerName
+from corpus_builder.trial.settings import FEWEST_TOKENS, STEPS, Settings, settings_of
 
 
 def settings(tokens: int, **trial: object) -> Settings:
@@ -18,31 +18,40 @@ def settings(tokens: int, **trial: object) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "sequences"), [(256, 1), (120_000, 1), (10**6, 3), (4 * 10**6, 15), (10**8, 32)]
-)
+    ("optimizer", "tokens", "sequences"),
+    [
+        ("adamw", 256, 1), ("adamw", 120_000, 1), ("adamw", 10**6, 3), ("adamw", 4 * 10**6, 15),
+        ("adamw", 10**8, 32),
+        ("muon", 256, 1), ("muon", 700, 2), ("muon", 120_000, 4), ("muon", 500_000, 4),
+        ("muon", 10**6, 7), ("muon", 10**8, 32),
+    ],
+)  # fmt: skip
 def test_a_step_is_as_large_as_enough_steps_allow_up_to_the_sizes_own(
-    tokens: int, sequences: int
+    optimizer: OptimizerName, tokens: int, sequences: int
 ) -> None:
-    made = settings(tokens)
+    made = settings(tokens, optimizer=optimizer)
     assert made.sequences == sequences
     assert made.steps == tokens // (sequences * 256)
     assert tokens - made.sequences * 256 < made.tokens <= tokens
-    assert sequences == 1 or made.steps >= STEPS
+    fewest = -(-FEWEST_TOKENS[optimizer] // 256)
+    assert sequences <= fewest or made.steps >= STEPS[optimizer]
 
 
-def test_rate_and_memory_follow_the_batch() -> None:
+@pytest.mark.parametrize(("optimizer", "times"), [("adamw", 1), ("muon", MUON_RATE)])
+def test_rate_and_memory_follow_the_batch(optimizer: OptimizerName, times: float) -> None:
     """beta2 forgets half within as many tokens, whatever a step holds."""
-    size = SIZES["1M"]
-    for tokens in (10**6, 10**7, 10**8):
-        made = settings(tokens)
+    peak = SIZES["1M"].learning_rate * times
+    for tokens in (10**5, 10**6, 10**7, 10**8):
+        made = settings(tokens, optimizer=optimizer)
         share = made.sequences / 32
-        assert made.learning_rate == size.learning_rate * math.sqrt(share)
+        assert made.learning_rate == peak * math.sqrt(share)
         half_life = made.sequences * math.log(0.5) / math.log(made.beta2)
         assert half_life == pytest.approx(32 * math.log(0.5) / math.log(BETA2))
-    assert (made.learning_rate, made.beta2) == (size.learning_rate, BETA2)
+    assert (made.learning_rate, made.beta2) == (peak, BETA2)
 
 
 def test_what_the_recipe_says_comes_first() -> None:
-    made = settings(10**6, learning_rate=0.01, optimizer="muon")
-    assert (made.learning_rate, made.optimizer) == (0.01, "muon")
-    assert made.beta2 == settings(10**6).beta2
+    assert settings(10**6).optimizer == "muon"
+    made = settings(10**6, learning_rate=0.01, optimizer="adamw")
+    assert (made.learning_rate, made.optimizer) == (0.01, "adamw")
+    assert made.beta2 == settings(10**6, optimizer="adamw").beta2

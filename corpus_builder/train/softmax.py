@@ -1,0 +1,162 @@
+"""Softmax and its gradients, one pass over memory each: of logits, and of causal attention.
+
+Invariant: rows are independent and each is summed in a fixed order. Arrays are contiguous, and
+overwritten by the result: `float32`, or bf16 as its bits in `uint16`; sums are float32 always.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# Sums may be reordered into vector lanes; NaN and infinity keep their meaning.
+_HOW = {
+    "cache": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy",
+}  # fmt: skip
+_LOWEST = np.float32(-87)  # e to it is the least normal number, about
+_LOG2_E = np.float32(1.44269504)
+_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_MANTISSA = np.int32(23)
+
+
+@njit("f4(f4)", **_HOW)
+def exponential(x):  # type: ignore[no-untyped-def]
+    """e^x for x from -87 to 88, to 5e-7 of it; e^-87 below, and where x is NaN.
+
+    2^n e^r with |r| <= ln(2) / 2: a polynomial that vectorises, where a call to libm does not.
+    """
+    x = x if x > _LOWEST else _LOWEST
+    n = np.floor(x * _LOG2_E + np.float32(0.5))
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    p = np.float32(1 / 720)
+    p = p * r + np.float32(1 / 120)
+    p = p * r + np.float32(1 / 24)
+    p = p * r + np.float32(1 / 6)
+    p = p * r + np.float32(1 / 2)
+    p = p * r + np.float32(1)
+    p = p * r + np.float32(1)
+    bits = np.float32(p).view(np.int32) + (np.int32(n) << _MANTISSA)
+    return np.int32(bits).view(np.float32)
+
+
+@njit("void(u2[::1], f4[::1])", **_HOW)
+def _widen(bits, row):  # type: ignore[no-untyped-def]
+    for i in range(len(row)):
+        row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
+
+
+@njit("void(f4[::1], u2[::1])", **_HOW)
+def _narrow(row, bits):  # type: ignore[no-untyped-def]
+    """To the nearest, ties to even."""
+    for i in range(len(row)):
+        wide = np.float32(row[i]).view(np.uint32)
+        odd = (wide >> np.uint32(16)) & np.uint32(1)
+        bits[i] = np.uint16((wide + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+
+
+@njit("f4(f4[::1], f4)", **_HOW)
+def _normalised(row, highest):  # type: ignore[no-untyped-def]
+    """Softmax of a row in place; its log-partition."""
+    total = np.float32(0)
+    for i in range(len(row)):
+        row[i] = exponential(row[i] - highest)
+        total += row[i]
+    factor = np.float32(1) / total
+    for i in range(len(row)):
+        row[i] *= factor
+    return highest + np.log(total)
+
+
+@njit("void(f4[:,::1], f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
+def loss_slopes(logits, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+    """logits `[N, V]` -> chances - onehot / steep, the slope of a row's loss but for `steep`.
+
+    Args:
+        highest: of each row.
+        z_twice: 2 * weight of z-loss; steep `[N]` out is 1 + z_twice * log-partition.
+    """
+    for n in range(len(logits)):
+        partition[n] = _normalised(logits[n], highest[n])
+        steep[n] = np.float32(1) + z_twice * partition[n]
+        logits[n, targets[n]] -= np.float32(1) / steep[n]
+
+
+@njit("void(u2[:,::1], f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
+def loss_slopes_bf16(logits, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+    """As `loss_slopes`."""
+    row = np.empty(logits.shape[1], np.float32)
+    for n in range(len(logits)):
+        _widen(logits[n], row)
+        partition[n] = _normalised(row, highest[n])
+        steep[n] = np.float32(1) + z_twice * partition[n]
+        row[targets[n]] -= np.float32(1) / steep[n]
+        _narrow(row, logits[n])
+
+
+@njit("void(f4[::1], f4)", **_HOW)
+def _chances(row, scale):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for i in range(len(row)):
+        row[i] = exponential(row[i] * scale)
+        total += row[i]
+    factor = np.float32(1) / total
+    for i in range(len(row)):
+        row[i] *= factor
+
+
+@njit("void(f4[:,:,::1], f4)", **_HOW)
+def attention_chances(scores, scale):  # type: ignore[no-untyped-def]
+    """scores `[M, T, T]` -> causal softmax of scale * scores; what is ahead is 0.
+
+    No highest score is sought: normalised queries and keys of D dimensions keep D^-.5 * scores
+    within D^.5.
+    """
+    for m in range(scores.shape[0]):
+        for n in range(scores.shape[1]):
+            _chances(scores[m, n, : n + 1], scale)
+            scores[m, n, n + 1 :] = 0
+
+
+@njit("void(u2[:,:,::1], f4)", **_HOW)
+def attention_chances_bf16(scores, scale):  # type: ignore[no-untyped-def]
+    """As `attention_chances`."""
+    wide = np.empty(scores.shape[2], np.float32)
+    for m in range(scores.shape[0]):
+        for n in range(scores.shape[1]):
+            row = wide[: n + 1]
+            _widen(scores[m, n, : n + 1], row)
+            _chances(row, scale)
+            _narrow(row, scores[m, n, : n + 1])
+            scores[m, n, n + 1 :] = 0
+
+
+@njit("void(f4[::1], f4[::1], f4)", **_HOW)
+def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
+    mean = np.float32(0)
+    for i in range(len(grad)):
+        mean += chances[i] * grad[i]
+    for i in range(len(grad)):
+        grad[i] = scale * chances[i] * (grad[i] - mean)
+
+
+@njit("void(f4[:,:,::1], f4[:,:,::1], f4)", **_HOW)
+def attention_slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
+    """grad of chances `[M, T, T]` -> that of scores, through `attention_chances`."""
+    for m in range(grad.shape[0]):
+        for n in range(grad.shape[1]):
+            _slopes(chances[m, n, : n + 1], grad[m, n, : n + 1], scale)
+            grad[m, n, n + 1 :] = 0
+
+
+@njit("void(u2[:,:,::1], u2[:,:,::1], f4)", **_HOW)
+def attention_slopes_bf16(chances, grad, scale):  # type: ignore[no-untyped-def]
+    """As `attention_slopes`."""
+    wide, wide_grad = np.empty(grad.shape[2], np.float32), np.empty(grad.shape[2], np.float32)
+    for m in range(grad.shape[0]):
+        for n in range(grad.shape[1]):
+            row, row_grad = wide[: n + 1], wide_grad[: n + 1]
+            _widen(chances[m, n, : n + 1], row)
+            _widen(grad[m, n, : n + 1], row_grad)
+            _slopes(row, row_grad, scale)
+            _narrow(row_grad, grad[m, n, : n + 1])
+            grad[m, n, n + 1 :] = 0

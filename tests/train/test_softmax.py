@@ -1,0 +1,77 @@
+"""Softmax passes: what autograd says, in fp32 and to the rounding of bf16."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus_builder.train import softmax
+from corpus_builder.train.softmax import exponential
+
+
+def bits(x):
+    return x.view(torch.uint16).numpy()
+
+
+@given(st.floats(-87, 88, width=32))
+def test_the_exponential_is_that_of_float64(x):
+    assert float(exponential(x)) == pytest.approx(float(np.exp(np.float64(x))), rel=5e-7)
+
+
+@pytest.mark.parametrize("x", [-88.0, -1e30, -np.inf, np.nan])
+def test_the_exponential_of_less_is_next_to_nothing(x):
+    assert float(exponential(x)) == pytest.approx(float(np.exp(-87.0)), rel=1e-6)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
+def test_bf16_is_rounded_as_torch_rounds(values):
+    wide = torch.tensor(values)
+    found = torch.empty(len(values), dtype=torch.bfloat16)
+    softmax._narrow(wide.numpy(), bits(found))
+    assert torch.equal(found, wide.bfloat16())
+    back = torch.empty(len(values))
+    softmax._widen(bits(found), back.numpy())
+    assert torch.equal(back, found.float())
+
+
+@pytest.mark.parametrize("z_twice", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_slopes_of_the_loss_are_its_gradient(dtype, z_twice, generator):
+    logits = (7 * torch.randn(6, 50, generator=generator)).to(dtype)
+    targets = torch.randint(50, (6,), generator=generator)
+    leaf = logits.float().clone().requires_grad_()
+    expected = torch.logsumexp(leaf, 1)
+    losses = expected - leaf.gather(1, targets[:, None])[:, 0] + z_twice / 2 * expected.square()
+    losses.sum().backward()
+    partition, steep = torch.empty(6), torch.empty(6)
+    numbers = (logits.amax(1).float().numpy(), targets.numpy(), z_twice, partition.numpy())
+    if dtype == torch.float32:
+        softmax.loss_slopes(logits.numpy(), *numbers, steep.numpy())
+    else:
+        softmax.loss_slopes_bf16(bits(logits), *numbers, steep.numpy())
+    torch.testing.assert_close(partition, expected)
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.01, "atol": 0.01}
+    torch.testing.assert_close(logits.float() * steep[:, None], leaf.grad, **close)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_looks_back_only_and_its_slopes_are_the_gradient(dtype, generator):
+    scores, grad = (torch.randn(2, 9, 9, generator=generator).to(dtype) for _ in range(2))
+    leaf = scores.float().clone().requires_grad_()
+    ahead = torch.ones(9, 9, dtype=torch.bool).triu(1)
+    expected = torch.softmax((0.25 * leaf).masked_fill(ahead, -torch.inf), -1)
+    expected.backward(grad.float())
+    if dtype == torch.float32:
+        softmax.attention_chances(scores.numpy(), 0.25)
+        softmax.attention_slopes(scores.numpy(), grad.numpy(), 0.25)
+    else:
+        softmax.attention_chances_bf16(bits(scores), 0.25)
+        softmax.attention_slopes_bf16(bits(scores), bits(grad), 0.25)
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.02, "atol": 4e-3}
+    torch.testing.assert_close(scores.float(), expected.detach(), **close)
+    torch.testing.assert_close(grad.float(), leaf.grad, **close)
+    assert not scores[:, ahead].any()
+    assert not grad[:, ahead].any()
