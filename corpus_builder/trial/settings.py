@@ -20,7 +20,9 @@ STEPS: dict[OptimizerName, int] = {"adamw": 1000, "muon": 500}
 (`tests/bench/trials.py rates`)."""
 
 FEWEST_TOKENS: dict[OptimizerName, int] = {"adamw": 1, "muon": 1024}
-"""Of a step where tokens allow: a step of Muon's costs time whatever it holds."""
+"""Of a step that leaves LEAST_STEPS or more: a step of Muon's costs time whatever it holds."""
+
+LEAST_STEPS = 30
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ def settings_of(
     """Settings for a budget of at most `tokens` a run.
 
     A step holds the size's own batch, less where that would leave fewer than the optimizer's
-    STEPS, and FEWEST_TOKENS or more.
+    STEPS, and FEWEST_TOKENS or more unless that would leave fewer than LEAST_STEPS.
     """
     model, length = trial.model, mix.sequence_length
     named = isinstance(model, str)
     size = named_size(model) if named else size_of(model.layers, model.width, vocab)  # type: ignore[union-attr,arg-type]
     usual, total = size.sequences_per_step(length), max(1, tokens // length)
-    fewest = min(usual, total, -(-FEWEST_TOKENS[trial.optimizer] // length))
-    sequences = max(fewest, min(usual, total // STEPS[trial.optimizer]))
+    fewest = min(-(-FEWEST_TOKENS[trial.optimizer] // length), total // LEAST_STEPS)
+    sequences = max(1, min(usual, max(fewest, total // STEPS[trial.optimizer])))
     rate, beta2 = size.tuned(sequences / usual, trial.optimizer)
     return Settings(
         shape=size.shape,

@@ -9,7 +9,7 @@ import pytest
 from corpus_builder.recipe_mix import Mix
 from corpus_builder.recipe_models import Trial
 from corpus_builder.train.sizes import BETA2, MUON_RATE, SIZES, OptimizerName
-from corpus_builder.trial.settings import FEWEST_TOKENS, STEPS, Settings, settings_of
+from corpus_builder.trial.settings import FEWEST_TOKENS, LEAST_STEPS, STEPS, Settings, settings_of
 
 
 def settings(tokens: int, **trial: object) -> Settings:
@@ -22,7 +22,7 @@ def settings(tokens: int, **trial: object) -> Settings:
     [
         ("adamw", 256, 1), ("adamw", 120_000, 1), ("adamw", 10**6, 3), ("adamw", 4 * 10**6, 15),
         ("adamw", 10**8, 32),
-        ("muon", 256, 1), ("muon", 700, 2), ("muon", 120_000, 4), ("muon", 500_000, 4),
+        ("muon", 256, 1), ("muon", 16_000, 2), ("muon", 120_000, 4), ("muon", 500_000, 4),
         ("muon", 10**6, 7), ("muon", 10**8, 32),
     ],
 )  # fmt: skip
@@ -35,6 +35,7 @@ def test_a_step_is_as_large_as_enough_steps_allow_up_to_the_sizes_own(
     assert tokens - made.sequences * 256 < made.tokens <= tokens
     fewest = -(-FEWEST_TOKENS[optimizer] // 256)
     assert sequences <= fewest or made.steps >= STEPS[optimizer]
+    assert sequences == 1 or made.steps >= LEAST_STEPS
 
 
 @pytest.mark.parametrize(("optimizer", "times"), [("adamw", 1), ("muon", MUON_RATE)])
