@@ -146,6 +146,7 @@ def test_a_worker_lost_between_tasks_is_noticed(engine: LocalEngine, tmp_path: P
 
     def kill() -> None:
         until(lambda: (tmp_path / "second.done").exists(), "the short task ends")
+        until(lambda: (tmp_path / "first.pid").exists(), "the long task begins")
         busy = int((tmp_path / "first.pid").read_text())
         idle = int((tmp_path / "second.pid").read_text())
         assert idle != busy
