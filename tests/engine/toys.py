@@ -19,7 +19,9 @@ class Toy:
     folder: Path
 
     def __call__(self, task: dict[str, Any], progress: Callable[[int, int], None]) -> list[Any]:
-        (self.folder / f"{task['label']}.pid").write_text(str(os.getpid()))
+        draft = self.folder / f"{task['label']}.draft"
+        draft.write_text(str(os.getpid()))
+        draft.rename(draft.with_suffix(".pid"))  # who waits for it must not read half of it
         progress(2, 10)
         while "after" in task and not (self.folder / f"{task['after']}.pid").exists():
             time.sleep(0.02)
