@@ -69,32 +69,25 @@ class Plan:
         return list(self.definition.stages)
 
     def run(
-        self, *, workers: int | None = None, memory: int | None = None, until: str | None = None,
-        progress: bool = False,
-    ) -> RunReport:  # fmt: skip
+        self, *, workers: int | None = None, memory: int | None = None, until: str | None = None
+    ) -> RunReport:
         """Build what is not yet built.
 
         Args:
             workers: processes; all cores by default.
             memory: bytes for all of them; 80 % of what is free by default.
             until: name of a stage to stop after.
-            progress: say on standard error what `corpus run` says there.
 
         Raises:
             CorpusError: whatever went wrong; finished shards stay.
         """
-        from .cli.common import console
-        from .cli.progress import TerminalWatcher
         from .runner import run_plan
 
-        given = planning.resources(workers, memory)
-        with TerminalWatcher(console(stderr=True), quiet=not progress) as watcher:
-            return run_plan(self.definition, given, until=until, watcher=watcher)
+        return run_plan(self.definition, planning.resources(workers, memory), until=until)
 
     def trial(
         self, *, budget: float | None = None, self_test: bool = False, lr_check: bool = False,
         until_decided: bool = False, workers: int | None = None, memory: int | None = None,
-        progress: bool = False,
     ) -> TrialReport:  # fmt: skip
         """Compare the recipe's arms by training small models; what is trained already is kept.
 
@@ -103,19 +96,16 @@ class Plan:
             self_test: train an A/A arm and shuffled tokens too; `void` says if they fail.
             lr_check: train everything at a tenth of the learning rate too.
             until_decided: go on with more seeds for arms that are undecided.
-            workers, memory, progress: as for `run`.
+            workers, memory: as for `run`.
 
         Raises:
             CorpusError: whatever went wrong, PyTorch missing for one; finished models stay.
         """
-        from .cli.common import console
-        from .cli.trial import TrialWatcher
-        from .trial.trial import Options, run_trial
+        from .trial.trial import Options, Unfollowed, run_trial
 
         plan, given = self.definition, planning.resources(workers, memory)
         options = Options(budget, self_test, lr_check, until_decided)
-        with TrialWatcher(console(stderr=True), quiet=not progress) as watcher:
-            return run_trial(plan.recipe, plan.out, given, watcher, options)
+        return run_trial(plan.recipe, plan.out, given, Unfollowed(), options)
 
     def manifests(self) -> list[StageManifest]:
         """Manifests of all sealed stages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from .common import size_text
 
@@ -31,7 +31,7 @@ class TerminalWatcher:
         self._began = time.monotonic()
         self._documents = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TerminalWatcher:
         if self.live:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,7 +1,8 @@
 """The pieces of `formulas` with hand-written gradients, for eager mode on a CPU.
 
 Invariant: the values and gradients of `formulas`, up to rounding. Nothing here modifies its
-arguments; what is written in place was made here. Norms and turns are the compiled `passes`.
+arguments; what is written in place was made here. Norms, turns and softmax are compiled: `passes`
+and `softmax`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch.autograd import Function
 
 from . import formulas, passes, softmax
 
-# Rows of logits held at once: with a few thousand tokens of vocabulary, 128 to 256 stay in cache.
 LOSS_ROWS = 256
+"""Rows of logits held at once."""
 
 SHORT = 512
 """Tokens of the longest sequences whose attention is done by products of whole matrices."""
@@ -97,7 +98,7 @@ class _AttentionInputs(Function):
 
 
 class _Attend(Function):
-    """Keeps the chances of all pairs: for short sequences, cheaper than to make them twice."""
+    """Keeps the chances of all pairs for the gradient."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -44,8 +44,7 @@ def cpu_threads(threads: int) -> Iterator[None]:
 def keep_memory() -> None:
     """Let this process keep what it frees, for as long as it lives (where its libc is glibc).
 
-    Otherwise activations go back to the system after each step and come again zeroed, page by page:
-    up to a third of the time of a step with a small batch.
+    Otherwise activations go back to the system after a step and come again zeroed, page by page.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..engine import LocalEngine
 from ..plan import Resources
 from ..recipe import BASE_ARM, Recipe
-from ..runner import Watcher, run_plan
+from ..runner import Silent, Watcher, run_plan
 from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
@@ -64,6 +64,16 @@ class Follower(TrainingFollower, Protocol):
 
     def looked(self, seeds: int, undecided: Sequence[str]) -> None:
         """The arms were compared after so many seeds; these are to go on."""
+
+
+class Unfollowed(Silent):
+    """A follower that tells nobody."""
+
+    def foreseen(self, prospect: Prospect) -> None: ...
+
+    def looked(self, seeds: int, undecided: Sequence[str]) -> None: ...
+
+    def trained(self, runs: int, tokens: int, nats: float) -> None: ...
 
 
 def require_packages() -> None:
