@@ -20,6 +20,9 @@ from . import formulas, passes, softmax
 LOSS_ROWS = 256
 """Rows of logits held at once."""
 
+PAD = 16
+"""Columns between rows of logits: numbers a power of two apart share places in a cache."""
+
 SHORT = 512
 """Tokens of the longest sequences whose attention is done by products of whole matrices."""
 
@@ -146,18 +149,20 @@ class _AddMLP(Function):
         return x_grad, up_grad, down_grad
 
 
-def _loss_slopes(logits: Tensor, target: Tensor, z_weight: float, partition: Tensor) -> Tensor:
+def _loss_slopes(
+    memory: Tensor, vocab: int, target: Tensor, z_weight: float, partition: Tensor
+) -> Tensor:
     """Logits become slopes, see `softmax.loss_slopes`; `steep` as a column of their type."""
-    steep = torch.empty(len(logits))
+    steep = torch.empty(len(memory))
     numbers = (
-        logits.amax(1).float().numpy(), target.contiguous().numpy(), 2 * z_weight,
+        vocab, memory[:, :vocab].amax(1).float().numpy(), target.contiguous().numpy(), 2 * z_weight,
         partition.numpy(), steep.numpy(),
     )  # fmt: skip
-    if logits.dtype == torch.bfloat16:
-        softmax.loss_slopes_bf16(_bits(logits), *numbers)
+    if memory.dtype == torch.bfloat16:
+        softmax.loss_slopes_bf16(_bits(memory), *numbers)
     else:
-        softmax.loss_slopes(logits.numpy(), *numbers)
-    return steep[:, None].to(logits.dtype)
+        softmax.loss_slopes(memory.numpy(), *numbers)
+    return steep[:, None].to(memory.dtype)
 
 
 class _LossSums(Function):
@@ -169,15 +174,17 @@ class _LossSums(Function):
     ) -> tuple[Tensor, Tensor]:
         hidden_grad, head_grad = torch.empty_like(hidden), torch.empty_like(head)
         partition, chosen = torch.empty(len(hidden)), torch.empty(len(hidden))
-        block = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head))
+        memory = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head) + PAD)
+        memory[:, len(head) :] = 0  # products in bf16 look there, and NaN * 0 is NaN
         for start in range(0, len(hidden), LOSS_ROWS):
             rows = slice(start, start + LOSS_ROWS)
             part, target = hidden[rows], targets[rows]
-            logits = torch.mm(part, head.t(), out=block[: len(part)])
+            block = memory[: len(part)]
+            logits = torch.mm(part, head.t(), out=block[:, : len(head)])
             chosen[rows] = logits.gather(1, target[:, None])[:, 0]
             # d loss / d logits = steep * slope, `steep` of z-loss; a factor of a row goes to the
             # thin side of each product.
-            steep = _loss_slopes(logits, target, z_weight, partition[rows])
+            steep = _loss_slopes(block, len(head), target, z_weight, partition[rows])
             torch.mm(logits, head, out=hidden_grad[rows]).mul_(steep)
             torch.addmm(head_grad, logits.t(), part * steep, beta=min(start, 1), out=head_grad)
         ctx.save_for_backward(hidden_grad, head_grad)

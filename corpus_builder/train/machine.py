@@ -20,7 +20,7 @@ from .model import Decoder, ModelConfig
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PROBE_TOKENS = 1024
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 NEVER = 1 << 30  # bytes
 WORTH_IT = 1.15  # bf16 rounds to 8 bits: a tie goes to fp32
 
@@ -48,8 +48,8 @@ def keep_memory() -> None:
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
-        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            set_option(option, NEVER)
+        set_option(M_MMAP_MAX, 0)
+        set_option(M_TRIM_THRESHOLD, NEVER)
 
 
 def choose_precision(

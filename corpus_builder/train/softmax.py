@@ -67,30 +67,31 @@ def _normalised(row, highest):  # type: ignore[no-untyped-def]
     return highest + np.log(total)
 
 
-@njit("void(f4[:,::1], f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
-def loss_slopes(logits, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
-    """logits `[N, V]` -> chances - onehot / steep, the slope of a row's loss but for `steep`.
+@njit("void(f4[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
+def loss_slopes(logits, vocab, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+    """logits `[N, V...]` -> chances - onehot / steep, the slope of a row's loss but for `steep`.
 
     Args:
+        vocab: V; columns from there on are left alone.
         highest: of each row.
         z_twice: 2 * weight of z-loss; steep `[N]` out is 1 + z_twice * log-partition.
     """
     for n in range(len(logits)):
-        partition[n] = _normalised(logits[n], highest[n])
+        partition[n] = _normalised(logits[n, :vocab], highest[n])
         steep[n] = np.float32(1) + z_twice * partition[n]
         logits[n, targets[n]] -= np.float32(1) / steep[n]
 
 
-@njit("void(u2[:,::1], f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
-def loss_slopes_bf16(logits, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+@njit("void(u2[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
+def loss_slopes_bf16(logits, vocab, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
     """As `loss_slopes`."""
-    row = np.empty(logits.shape[1], np.float32)
+    row = np.empty(vocab, np.float32)
     for n in range(len(logits)):
-        _widen(logits[n], row)
+        _widen(logits[n, :vocab], row)
         partition[n] = _normalised(row, highest[n])
         steep[n] = np.float32(1) + z_twice * partition[n]
         row[targets[n]] -= np.float32(1) / steep[n]
-        _narrow(row, logits[n])
+        _narrow(row, logits[n, :vocab])
 
 
 @njit("void(f4[::1], f4)", **_HOW)

@@ -47,11 +47,14 @@ def test_slopes_of_the_loss_are_its_gradient(dtype, z_twice, generator):
     losses = expected - leaf.gather(1, targets[:, None])[:, 0] + z_twice / 2 * expected.square()
     losses.sum().backward()
     partition, steep = torch.empty(6), torch.empty(6)
-    numbers = (logits.amax(1).float().numpy(), targets.numpy(), z_twice, partition.numpy())
+    memory = torch.nn.functional.pad(logits, (0, 3), value=9)
+    numbers = (50, logits.amax(1).float().numpy(), targets.numpy(), z_twice, partition.numpy())
     if dtype == torch.float32:
-        softmax.loss_slopes(logits.numpy(), *numbers, steep.numpy())
+        softmax.loss_slopes(memory.numpy(), *numbers, steep.numpy())
     else:
-        softmax.loss_slopes_bf16(bits(logits), *numbers, steep.numpy())
+        softmax.loss_slopes_bf16(bits(memory), *numbers, steep.numpy())
+    logits = memory[:, :50]
+    assert (memory[:, 50:] == 9).all()
     torch.testing.assert_close(partition, expected)
     close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.01, "atol": 0.01}
     torch.testing.assert_close(logits.float() * steep[:, None], leaf.grad, **close)
