@@ -37,6 +37,9 @@ M = TypeVar("M", bound=Model)
 KEYS = ("name", "description", "corpora", "dedup", "heldout", "tokenizer", "mix", "trial")
 BASE_ARM = "base"
 """What reports call the recipe as it stands; no arm may have this name."""
+HEADLINE = "headline"
+"""What reports call the weighted mean over corpora that counts; no corpus of a trial may have this
+name."""
 _FIXED = ("name", "description", "heldout", "trial")
 
 
@@ -372,6 +375,13 @@ class _Builder:
         for key, why in (("mix", "trains on the mix"), ("heldout", "is scored on held-out text")):
             if key not in entries or entries[key].value == OFF:
                 self._problems.add(where, f"a trial {why}", do=f"add {key}:")
+        own = recipe.heldout.texts if recipe.heldout else {}
+        for path, named in (("corpora", recipe.corpora), ("heldout.texts", own)):
+            if HEADLINE in named:
+                what = f"{path}.{HEADLINE}: a trial calls its weighted mean so"
+                self._problems.add(
+                    recipe.tree.locate([*path.split("."), HEADLINE]), what, do="rename it"
+                )
         if BASE_ARM in recipe.trial.arms:
             what = f"arm name {BASE_ARM!r} means the recipe as it stands"
             self._problems.add(

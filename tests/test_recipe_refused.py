@@ -177,6 +177,16 @@ def test_a_trial_needs_a_mix_and_held_out_text(write: Any) -> None:
     assert "trains on the mix" in refused(write(QUICKSTART), "mix=off")
 
 
+def test_nothing_that_a_trial_scores_is_called_as_its_mean_is(write: Any) -> None:
+    named = QUICKSTART.replace("  code:\n", "  headline:\n").replace("code: 0.3", "headline: 0.3")
+    named = named.replace("code: 0.5", "headline: 0.5").replace("[code, web]", "[headline, web]")
+    assert "r.yaml:16: corpora.headline: a trial calls its weighted mean so; rename it" in refused(
+        write(named)
+    )
+    own = write(changed("max_documents: 1k}", "max_documents: 1k, texts: {headline: '*.md'}}"))
+    assert "heldout.texts.headline: a trial calls its weighted mean so" in refused(own)
+
+
 def test_a_rule_that_reads_an_unknown_signal_names_the_rule_sets_line(
     write: Any, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from corpus_builder.store.errors import DataError, RecipeError
 
 from .model import Decoder
+from .pairs import pair_columns
 
 BATCH_TOKENS = 4096
 
@@ -177,22 +178,9 @@ class MinimalPairs:
 
 
 def encode_pairs(table: pa.Table, tokenizer: Any, eos: str) -> MinimalPairs:
-    """Read pairs from BLiMP's columns (`sentence_good`, `sentence_bad`, `UID`) or short ones.
-
-    Raises:
-        RecipeError: neither `sentence_good, sentence_bad, UID` nor `good, bad, uid` are there.
-    """
-    for names in (("sentence_good", "sentence_bad", "UID"), ("good", "bad", "uid")):
-        if {*names} <= {*table.column_names}:
-            good, bad, kind = (table.column(name).to_pylist() for name in names)
-            return MinimalPairs(
-                encode(good, tokenizer, eos), encode(bad, tokenizer, eos), tuple(kind)
-            )
-    raise RecipeError(
-        "minimal pairs",
-        f"columns {', '.join(table.column_names)}",
-        allowed="allowed: sentence_good, sentence_bad, UID; or good, bad, uid",
-    )
+    """Tokenise the pairs of a table, see `pair_columns`."""
+    good, bad, kind = pair_columns(table)
+    return MinimalPairs(encode(good, tokenizer, eos), encode(bad, tokenizer, eos), tuple(kind))
 
 
 def score_pairs(model: Decoder, pairs: MinimalPairs) -> dict[str, tuple[int, int]]:

@@ -39,6 +39,10 @@ class Arm:
     changed: tuple[str, ...] = ()
     own_tokenizer: bool = False
 
+    def comparable(self, trial: Trial) -> bool:
+        """Whether the trial has held-out text that is neutral to it."""
+        return not self.changed or trial.target is not None
+
     @property
     def mix(self) -> MixStage:
         """Its mix; a view, never materialised for a trial."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..recipe import BASE_ARM
+from ..recipe import BASE_ARM, HEADLINE
 from ..train.statistics.comparison import Comparison, Terms
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.selftests import (
@@ -25,7 +25,7 @@ from ..train.statistics.selftests import (
 )
 from ..train.statistics.verdicts import compare_arms
 from .looks import ALPHA
-from .measured import HEADLINE, Key, Results, measurements
+from .measured import Key, Results, measurements
 from .runs import Result, Run
 from .settings import Settings
 

@@ -156,10 +156,10 @@ class Heldout:
     Attributes:
         path: of the table.
         digest: of its content.
-        corpora: documents of each corpus, and pieces of each set of own texts, those with fewer
-            than FEWEST_DOCUMENTS left out.
+        corpora: documents of each corpus and of each set of own texts, those with fewer than
+            FEWEST_DOCUMENTS left out.
         own: names of the latter.
-        most: pieces of each of them.
+        most: pieces of each of them that are scored.
         characters: of all that is scored.
     """
 
@@ -231,7 +231,7 @@ def heldout_of(base: Arm, needed: Sequence[str]) -> Heldout:
     most = stage.heldout.max_documents
     found = heldout_texts(path, own, most)
     names = [*base.plan.recipe.corpora, *own]
-    counts = {name: len(found[name][1]) for name in names if name in found}
+    counts = {name: len({*found[name][0]}) for name in names if name in found}
     for name in needed:
         if counts.get(name, 0) < FEWEST_DOCUMENTS:
             what = f"{counts.get(name, 0)} held-out documents of {name!r}"

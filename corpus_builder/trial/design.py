@@ -13,7 +13,8 @@ from ..mixing.allocation import corpus_shares
 from ..recipe import BASE_ARM, Recipe
 from .arms import Arm, trial_of
 from .data import ArmData, Heldout, arm_data, heldout_of, nests, same_sequences
-from .runs import Probe, Run, probes_of
+from .probes import Probe, probes_of
+from .runs import Run
 from .settings import Settings
 
 
@@ -78,7 +79,7 @@ def design_of(recipe: Recipe, arms: Mapping[str, Arm], tokens: int) -> Design:
     base = arm_data(arms[BASE_ARM], tokens)
     shares = corpus_shares(base.allocations)
     headline = trial.target or {name: float(share) for name, share in shares.items() if share > 0}
-    apart = {arm.name: arm.changed for arm in arms.values() if arm.changed and trial.target is None}
+    apart = {arm.name: arm.changed for arm in arms.values() if not arm.comparable(trial)}
     data = {
         name: base if name == BASE_ARM else arm_data(arm, tokens)
         for name, arm in arms.items()

@@ -14,9 +14,6 @@ from ..recipe import BASE_ARM
 from ..train.statistics.measurements import Measurements
 from .runs import Result
 
-HEADLINE = "headline"
-"""Where corpora are named: the weighted mean over them that counts."""
-
 Key = tuple[str, int]
 Results = Mapping[Key, Result]
 

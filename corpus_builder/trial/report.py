@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..recipe import BASE_ARM
+from ..recipe import BASE_ARM, HEADLINE
 from ..store.atomic import write_json
 from ..store.tables import write_table
 from ..train.statistics.comparison import Comparison, Terms, Verdict
@@ -24,7 +24,7 @@ from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, trans
 from ..train.statistics.verdicts import compare_arms
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
 from .looks import ALPHA, Look
-from .measured import HEADLINE, Key, Results, measurements
+from .measured import Key, Results, measurements
 from .prospect import Prospect
 from .runs import Run
 from .scores import Pairs, Score, pairs_of, scores_of

@@ -19,21 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.json as json_reader
-import pyarrow.parquet as pq
 
 from ..fingerprint import fingerprint
 from ..mixing.order import Order
-from ..recipe_models import Trial
 from ..stages.encoder import load_tokenizer
 from ..store.atomic import read_json, sha256_file
-from ..store.errors import DataError, IntegrityError, RecipeError
+from ..store.errors import IntegrityError
 from ..store.tables import read_table
 from ..train import trainer_digest
 from ..train.data import Batches, MixBatches, ShuffledTokens
 from ..train.sizes import BETA1
 from .data import ArmData, Heldout
 from .pairing import Alignment
+from .probes import Probe, read_pairs
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -59,15 +57,6 @@ PAIRS = pa.schema(
         ("right", pa.int64()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A file of minimal pairs under a name, and the hash of its bytes."""
-
-    name: str
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ class Run:
         from ..train.evaluate import encode_pairs
 
         tokenizer = load_tokenizer(self.data.tokenizer)
-        tables = {probe.name: _read_pairs(probe) for probe in self.probes}
+        tables = {probe.name: read_pairs(probe) for probe in self.probes}
         return {name: encode_pairs(t, tokenizer, self.data.eos) for name, t in tables.items()}
 
 
@@ -167,7 +156,10 @@ class Run:
 class Result:
     """A finished run: bits and bytes of each held-out document, `float64` and `int64[documents]`.
 
+    The pieces of one text are one document: they are alike, and say less than as many others.
+
     Attributes:
+        documents: table of DOCUMENTS, a row a piece.
         tokens: of all those documents, as this run's tokenizer has it.
         pairs: table of PAIRS.
     """
@@ -184,35 +176,6 @@ class Result:
         rows = [row for row in self.pairs.to_pylist() if row["probe"] == probe]
         right, pairs = (sum(int(row[name]) for row in rows) for name in ("right", "pairs"))
         return right / pairs
-
-
-def probes_of(trial: Trial) -> tuple[Probe, ...]:
-    """The files of minimal pairs that a trial names.
-
-    Raises:
-        RecipeError: one is not there.
-    """
-    found = []
-    for name, text in trial.pairs.items():
-        path = Path(text)
-        if not path.is_file():
-            do = "check the path; it is relative to the working directory"
-            raise RecipeError(f"trial.pairs.{name}", f"there is no file {text!r}", do=do)
-        found.append(Probe(name, path.absolute(), sha256_file(path)))
-    return tuple(found)
-
-
-def _read_pairs(probe: Probe) -> pa.Table:
-    """A table of minimal pairs from Parquet or JSONL."""
-    if sha256_file(probe.path) != probe.sha256:
-        raise DataError(str(probe.path), "changed while the trial was on", do="run again")
-    try:
-        if probe.path.suffix == ".parquet":
-            return pq.read_table(probe.path)
-        return json_reader.read_json(probe.path)
-    except pa.ArrowInvalid as error:
-        allowed = "allowed: Parquet, or JSON Lines"
-        raise DataError(str(probe.path), f"cannot be read: {error}", allowed=allowed) from error
 
 
 def find_run(folder: Path, run: Run) -> Path | None:
@@ -235,8 +198,11 @@ def read_run(path: Path, run: Run) -> Result:
         if not (path / file["path"]).exists() or sha256_file(path / file["path"]) != file["sha256"]:
             raise IntegrityError(str(path / file["path"]), "is not what was written", do=again)
     documents = read_table(path / "documents.parquet")
-    names = np.array(documents.column("corpus").to_pylist())
-    bits, size = (documents.column(name).to_numpy() for name in ("bits", "bytes"))
+    whole = documents.group_by(["corpus", "doc_id"], use_threads=False).aggregate(
+        [("bits", "sum"), ("bytes", "sum")]
+    )
+    names = np.array(whole.column("corpus").to_pylist())
+    bits, size = (whole.column(name).to_numpy() for name in ("bits_sum", "bytes_sum"))
     return Result(
         bits={corpus: bits[names == corpus] for corpus in run.heldout.corpora},
         bytes={corpus: size[names == corpus] for corpus in run.heldout.corpora},

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..recipe import BASE_ARM
+from ..recipe import BASE_ARM, HEADLINE
 from ..train.statistics.components import Part, estimate
 from ..train.statistics.intervals import half_width
 from .looks import ALPHA
-from .measured import HEADLINE, Results
+from .measured import Results
 from .runs import Result
 
 

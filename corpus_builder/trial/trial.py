@@ -20,6 +20,7 @@ from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
 from .design import Design, design_of
+from .probes import probes_of
 from .runs import Result, Run
 from .settings import FEWEST_STEPS, Machine, Settings, settings_of
 from .trainer import Trainer, TrainingFollower
@@ -103,7 +104,8 @@ def run_trial(
         out: the run's folder; the trial lies in `trial/` below it.
 
     Raises:
-        RecipeError: the recipe has no trial, or nothing to compare, or the budget is too small.
+        RecipeError: the recipe has no trial, or nothing to compare, or the budget is too small, or
+            a file of minimal pairs is not one.
         DataError: a corpus is too short for an arm's weights, or holds too little out.
         CorpusError: whatever building or training raised; finished runs are kept.
     """
@@ -113,8 +115,9 @@ def run_trial(
         where = recipe.tree.locate(["trial"])
         do = "add `arms: {name: {path: value}}`, or try the trial itself with --self-test"
         raise RecipeError(where, "the trial has no arms", do=do)
+    probes_of(trial)
     arms = plan_arms(recipe, out)
-    build(arms, resources, follower)
+    build([arm for arm in arms if arm.comparable(trial)], resources, follower)
     forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
         return _Trial(recipe, arms, out / "trial", engine, follower, options).run()
@@ -177,7 +180,7 @@ class _Trial:
         first = design.runs(settings, range(seeds))
         if self.options.self_test:
             first |= self_test_runs(design, settings, seeds)
-        if self.options.lr_check:
+        if self._checks_rates(design):
             first |= slower_runs(design, settings, seeds)
         due = self.trainer.due(first)
         speed = self.trainer.speed(due) if due else None
@@ -191,6 +194,10 @@ class _Trial:
 
     def _compares(self, design: Design) -> bool:
         return len(design.data) > 1 or self.options.self_test
+
+    def _checks_rates(self, design: Design) -> bool:
+        """The base alone has no sign that could change."""
+        return self.options.lr_check and len(design.data) > 1
 
     def _settings(self, design: Design, tokens: int, machine: Machine) -> Settings:
         return settings_of(self.trial, self.mix, design.data[BASE_ARM].vocab, tokens, machine)
@@ -272,7 +279,8 @@ class _Trial:
         from .prospect import Shape
 
         arms = len(design.data)
-        extra = (1 + len(DAMAGE)) * self.options.self_test + arms * self.options.lr_check
+        slower = arms * self._checks_rates(design)
+        extra = (1 + len(DAMAGE)) * self.options.self_test + slower
         return Shape(arms, extra, self.options.until_decided)
 
     def _prospect(

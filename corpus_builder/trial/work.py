@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
@@ -52,12 +53,10 @@ class Training:
 
         keep_memory()
         run = self.runs[task["run"]]
-        match task["kind"]:
-            case "machine":
-                return self._machine(run)
-            case "probe":
-                return self._probe(run)
-        return self._train(run, progress)
+        if task["kind"] == "machine":
+            return self._machine(run)
+        with _device_of(run):
+            return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
 
     def _machine(self, run: Run) -> dict[str, Any]:
         import torch
@@ -115,6 +114,22 @@ class Training:
         rates = curve.column("tokens_per_second").to_pylist()
         scored = sum(len(ids) for part in run.documents().values() for ids in part.tokens)
         return {"tokens_per_second": float(median(rates[1:] or rates)), "heldout_tokens": scored}
+
+
+@contextmanager
+def _device_of(run: Run) -> Iterator[None]:
+    """Says what is wrong with the device a trial trains on."""
+    import torch
+
+    if run.settings.machine.device == "cuda" and not torch.cuda.is_available():
+        what = "the models of this trial train on a GPU, and there is none here"
+        do = "go on where one is, or delete trial/machines to train all models anew"
+        raise EngineError(run.name, what, do=do)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        do = "train fewer models at once: lower --workers"
+        raise EngineError(run.name, "the GPU's memory is full", do=do) from error
 
 
 def _engine() -> int:

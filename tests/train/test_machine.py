@@ -5,7 +5,11 @@ from __future__ import annotations
 import ctypes
 from types import SimpleNamespace
 
-from corpus_builder.train.machine import keep_memory
+import torch
+
+from corpus_builder.train.machine import choose_precision, keep_memory
+from corpus_builder.train.model import ModelConfig
+from corpus_builder.train.sizes import Shape
 
 
 def test_memory_that_is_freed_is_to_stay_with_the_process(monkeypatch):
@@ -20,3 +24,15 @@ def test_memory_that_is_freed_is_to_stay_with_the_process(monkeypatch):
 def test_other_c_libraries_do_as_they_do(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     keep_memory()
+
+
+def test_a_gpu_that_only_emulates_bf16_computes_in_fp32(monkeypatch):
+    asked = []
+
+    def supported(including_emulation=True):
+        asked.append(including_emulation)
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert choose_precision(ModelConfig(Shape(1, 16, 1), 8, 8), device="cuda") == "fp32"
+    assert asked == [False]

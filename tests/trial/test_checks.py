@@ -14,24 +14,25 @@ import pytest
 from spine import prose
 from trials import HALF, Tried, recipe, tried
 
-from corpus_builder.recipe import BASE_ARM
+from corpus_builder.recipe import BASE_ARM, HEADLINE
 from corpus_builder.store.errors import DataError, RecipeError
 from corpus_builder.trial.checks import AA, DAMAGE, damaged, judge_self_tests, judge_slower, slower
-from corpus_builder.trial.measured import HEADLINE
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 155}
 
 
 def own(folder: Path) -> dict[str, str]:
     """Texts of a user's own, and minimal pairs: words in their order or not."""
-    text = "\n\n".join(prose(f"own {n}", 40) for n in range(8))
-    (folder / "own.md").write_text(text)
+    parts = [prose(f"own {n}", 40) for n in range(8)]
+    (folder / "own-long.md").write_text("\n\n".join(parts[:5]))
+    for n, text in enumerate(parts[5:]):
+        (folder / f"own-{n}.md").write_text(text)
     good = [prose(f"good {n}", 2) for n in range(20)]
     bad = [" ".join(reversed(line.split())) for line in good]
     kind = ["reversed"] * 12 + ["other"] * 8
     table = pa.table({"sentence_good": good, "sentence_bad": bad, "UID": kind})
     pq.write_table(table, folder / "pairs.parquet")
-    return {"texts": str(folder / "own.md"), "pairs": str(folder / "pairs.parquet")}
+    return {"texts": str(folder / "own-*.md"), "pairs": str(folder / "pairs.parquet")}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,14 @@ def test_a_trial_without_arms_can_try_itself_alone(documents: Path, tmp_path: Pa
         tried(content, tmp_path)
 
 
+def test_a_tenth_of_the_rate_is_not_tried_on_the_base_alone(
+    documents: Path, tmp_path: Path
+) -> None:
+    found = tried(recipe(documents, {}, tokens=1_600), tmp_path, self_test=True, lr_check=True)
+    assert found.report.slower == {}
+    assert not [name for name in found.folders if name.startswith("slower")]
+
+
 # --- a tenth of the learning rate ----------------------------------------------------------------
 
 
@@ -137,10 +146,29 @@ def test_a_sign_that_turns_is_told_from_one_that_may_be_chance(checked: Tried) -
 def test_texts_of_ones_own_make_a_filter_comparable(checked: Tried) -> None:
     assert checked.report.headline == {"mine": 1.0}
     assert not checked.report.apart
-    assert checked.report.documents["mine"] > 2
     arm = checked.report.of_arm("stricter")
     assert set(arm) == {HEADLINE, "notes", "code", "mine"}
     assert arm[HEADLINE].difference == pytest.approx(arm["mine"].difference)
+
+
+def test_pieces_of_one_text_are_one_document(checked: Tried) -> None:
+    """Else a long file would count as so many independent ones."""
+    result = checked.report.results[BASE_ARM, 0]
+    rows = result.documents.to_pandas()
+    mine = rows[rows.corpus == "mine"]
+    assert checked.report.documents["mine"] == mine.doc_id.nunique() == 4
+    assert len(mine) > 4
+    by_text = mine.groupby("doc_id", sort=False)[["bits", "bytes"]].sum()
+    assert result.bits["mine"].tolist() == pytest.approx(by_text.bits.tolist())
+    assert result.bytes["mine"].tolist() == by_text.bytes.tolist()
+
+
+def test_one_text_is_too_few_however_long_it_is(documents: Path, tmp_path: Path) -> None:
+    own(tmp_path)
+    content = recipe(documents, {"half": HALF}, target={"mine": 1})
+    content["heldout"]["texts"] = {"mine": str(tmp_path / "own-long.md")}
+    with pytest.raises(DataError, match="1 held-out documents of 'mine'"):
+        tried(content, tmp_path / "out")
 
 
 def test_pairs_are_counted_by_phenomenon_and_compared_seed_by_seed(checked: Tried) -> None:
@@ -174,6 +202,7 @@ def test_pairs_that_are_not_there_are_refused_with_their_place(
     content = recipe(documents, {"half": HALF}, pairs={"order": str(tmp_path / "no.parquet")})
     with pytest.raises(RecipeError, match=r"trial\.pairs\.order: there is no file"):
         tried(content, tmp_path)
+    assert not (tmp_path / "stages").exists(), "refused before anything is built"
     (tmp_path / "no.parquet").write_text("no Parquet")
     with pytest.raises(DataError, match="cannot be read"):
         tried(content, tmp_path)

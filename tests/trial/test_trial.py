@@ -13,11 +13,11 @@ import pytest
 from spine import corpus, write_recipe
 from trials import HALF, Tried, recipe, tried
 
+from corpus_builder.recipe import HEADLINE
 from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
 from corpus_builder.trial import trial, work
-from corpus_builder.trial.measured import HEADLINE
 from corpus_builder.trial.prospect import Speed
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
@@ -201,6 +201,7 @@ def test_an_arm_that_changes_a_filter_is_not_compared_without_a_target(stages: T
     assert "stricter" not in stages.report.scores
     assert not [name for name in stages.folders if name.startswith("stricter")]
     assert stages.report.as_json()["not_comparable"] == {"stricter": ["notes"]}
+    assert len([name for name in stages.heard.stages if name.startswith("notes.filter-")]) == 1
 
 
 def test_an_arm_without_dedup_is_compared(stages: Tried) -> None:
