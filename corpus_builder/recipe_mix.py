@@ -28,7 +28,7 @@ def _some_weight(weights: dict[str, float]) -> dict[str, float]:
 
 
 Weights: TypeAlias = Annotated[
-    dict[str, Annotated[float, Field(ge=0, le=1e9)]],
+    dict[str, Annotated[float, Field(ge=0, le=1e15)]],
     Field(min_length=1),
     AfterValidator(_some_weight),
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from corpus_builder.assemble_mix import mix_config
 from corpus_builder.recipe import Recipe, load_recipe
 from corpus_builder.store.errors import RecipeError
 
@@ -30,6 +33,16 @@ def test_steps_of_plain_weights_are_one_stretch_of_the_whole_budget(tmp_path: Pa
     mix = recipe(tmp_path, "  weights: {a: 3, b: 1}\n").mix
     assert mix is not None
     assert [(step.until, step.weights) for step in mix.steps] == [(1.0, {"a": 3.0, "b": 1.0})]
+
+
+def test_token_counts_do_for_weights(tmp_path: Path) -> None:
+    mix = recipe(tmp_path, "  weights: {a: 15e12, b: 999999999999999}\n").mix
+    assert mix is not None
+    stores: Any = [SimpleNamespace(encode=SimpleNamespace(part=name)) for name in "ab"]
+    ((_, weights),) = mix_config(mix, stores).steps
+    assert weights == {"a": 15 * 10**12, "b": 999_999_999_999_999}
+    with pytest.raises(RecipeError, match="weights"):
+        recipe(tmp_path, "  weights: {a: 1e16, b: 1}\n")
 
 
 def test_stages_rise_and_end_the_budget(tmp_path: Path) -> None:

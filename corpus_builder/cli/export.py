@@ -42,6 +42,7 @@ def export_command(
 
     plan = plan_of(recipe, overrides, out)
     place = target or usual_target(plan.out, to, what)
+    replaced = place.resolve() == Path.cwd()
     report = export(plan.context, plan.recipe.name, to, place, what)
     if as_json:
         emit({"target": str(place), "written": report.written,
@@ -54,3 +55,5 @@ def export_command(
         shown = ", ".join(f"{number:,} {name}" for name, number in counts.items())
         click.echo(f"  {corpus}: {shown}")
     click.echo(f"read it with: {report.manifest.reads}")
+    if replaced and report.written:
+        click.echo('this folder was replaced: cd "$PWD" enters the new one')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ _COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "cannot tel
 
 
 class Duration(click.ParamType[float]):
-    """A time with its unit: 90s, 5m, 2h."""
+    """A time above 0 with its unit: 90s, 5m, 2h."""
 
     name = "time"
 
@@ -45,9 +46,13 @@ class Duration(click.ParamType[float]):
             return value
         text = str(value).strip()
         try:
-            return float(text[:-1]) * _SECONDS[text[-1:]]
+            seconds = float(text[:-1]) * _SECONDS[text[-1:]]
         except (KeyError, ValueError):
-            self.fail(f"{value!r} is not a time; allowed: a number with s, m or h, such as 5m")
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            allowed = "a number above 0 with s, m or h, such as 5m"
+            self.fail(f"{value!r} is not a time; allowed: {allowed}", param, ctx)
+        return seconds
 
 
 @click.command("trial")
@@ -185,7 +190,9 @@ def duration_text(seconds: float) -> str:
 
 
 def print_report(screen: Console, report: TrialReport, folder: Path) -> None:
-    """The report in the terminal."""
+    """The report in the terminal; that it is void comes before anything that it says."""
+    if report.void:
+        screen.print("[red bold]The report is void[/]: its verdicts prove nothing.")
     if report.prospect is not None:
         screen.print(_scores(report))
         if report.verdicts:
@@ -247,15 +254,12 @@ def _self_tests(found: SelfTests) -> list[str]:
         f"{damage:.0%} {loss:.3f}"
         for damage, loss in zip(found.series.damage, found.series.means, strict=True)
     )
-    lines = [
+    return [
         f"self-test, A/A: {_passed(found.aa.passed)}: {found.aa.reason} (a sound trial fails in "
         f"{found.aa.false_alarm or 0:.0%} of cases)",
         f"self-test, shuffled tokens: {_passed(found.series.test.passed)}: "
         f"{found.series.test.reason} ({series} bits per byte)",
     ]
-    if found.void:
-        lines.append("[red bold]The report is void[/]: its verdicts prove nothing.")
-    return lines
 
 
 def _passed(passed: bool) -> str:

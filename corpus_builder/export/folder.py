@@ -29,6 +29,7 @@ def staged(target: Path) -> Iterator[Path]:
         LockedError: another export writes to the same target.
         DataError: the target came into being meanwhile.
     """
+    target = target.resolve()
     folder = target.with_name(f".{target.name}{TEMP_SUFFIX}")
     with run_lock(folder):
         _clear(folder)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ..train.statistics.spending import look_levels
 
-MOST_SEEDS = 20
-
+LONGER = 4
+"""Undecided arms go on to so many times the recipe's seeds."""
 
 ALPHA = 0.05
 """Chance of any false claim of one kind in a trial, over all its looks."""

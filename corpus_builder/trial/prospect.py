@@ -15,7 +15,7 @@ from ..store.atomic import read_json, write_json
 from ..store.errors import RecipeError
 from ..train.statistics.family import Family
 from ..train.statistics.forecast import Design, resolvable_margin, smallest_detectable
-from .looks import MOST_SEEDS, Look
+from .looks import LONGER, Look
 
 SD_SEEDS = 0.015
 """Of a paired difference between seeds, bits per byte: .004 to .007 seen for 1M parameters and
@@ -26,6 +26,9 @@ SD_DOCUMENTS = 0.05
 
 FIRST_LOOK = 0.5
 """Share of a budget that is spent before the first look, where undecided arms may go on."""
+
+ENOUGH_SEEDS = 20
+"""Bought by a budget, where the recipe does not ask for more."""
 
 EVALUATION = 4 / 9
 """A scored token costs so much of a trained one: a forward pass is a third, windows overlap by a
@@ -160,9 +163,10 @@ def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> F
     """Seeds and tokens that take about `budget` seconds.
 
     Tokens come first: up to those wanted, at the wanted number of seeds. What is left over buys
-    seeds, up to MOST_SEEDS; where it is short, seeds are given up before a run has fewer than
+    seeds, up to ENOUGH_SEEDS; where it is short, seeds are given up before a run has fewer than
     `least` tokens. Where undecided arms may go on, the first look comes at FIRST_LOOK of the
-    budget, and the rest buys further seeds of the base and one arm.
+    budget, and the rest buys further seeds of the base and one arm, up to LONGER times those
+    wanted, or ENOUGH_SEEDS where that is more.
 
     Raises:
         RecipeError: not even two seeds of `least` tokens fit.
@@ -181,13 +185,14 @@ def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> F
     if affordable < tokens:
         tokens = max(least, _rounded(int(affordable)))
     elif not shape.goes_on:
-        while seeds < MOST_SEEDS and speed.seconds(models * (seeds + 1), tokens) <= budget:
+        while seeds < ENOUGH_SEEDS and speed.seconds(models * (seeds + 1), tokens) <= budget:
             seeds += 1
-    more = 0
+    more, last = 0, seeds
     if shape.goes_on:
         rest = budget - speed.seconds(models * seeds, tokens)
         more = speed.processes * int(rest / speed.seconds(1, tokens))
-    return Fit(seeds, tokens, max(seeds, min(MOST_SEEDS, seeds + more // 2)), more)
+        last = min(seeds + more // 2, max(LONGER * wanted.seeds, ENOUGH_SEEDS))
+    return Fit(seeds, tokens, last, more)
 
 
 def _rounded(tokens: int) -> int:

@@ -6,6 +6,7 @@ kills a trial, the same command trains only what is missing and comes to the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "scipy")
 PRELOAD = tuple(f"corpus_builder.{name}" for name in ("train.loop", "train.evaluate", "trial.work"))
 """Importing torch takes longer than training a tiny model: workers inherit it."""
-
-LONGER = 4
-"""With `until_decided` and no budget a trial goes on to so many times its seeds."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +108,8 @@ def run_trial(
         CorpusError: whatever building or training raised; finished runs are kept.
     """
     require_packages()
+    if options.budget is not None and not 0 < options.budget < math.inf:
+        raise RecipeError("trial", f"a budget of {options.budget} seconds", allowed="above 0")
     trial = trial_of(recipe)
     if not trial.arms and not options.self_test:
         where = recipe.tree.locate(["trial"])
@@ -236,14 +236,14 @@ class _Trial:
 
     def _fitted(self, design: Design, tokens: int, machine: Machine) -> Fit:
         """Seeds and tokens: as the recipe says, or as the budget allows."""
-        from .looks import MOST_SEEDS
+        from .looks import LONGER
         from .prospect import Fit
 
         if self.options.budget is not None:
             return self._fit(design, self.options.budget, machine)
         seeds = last = self.trial.seeds
         if self.options.until_decided:
-            last = max(seeds, min(LONGER * seeds, MOST_SEEDS))
+            last = LONGER * seeds
         return Fit(seeds, tokens, last, (last - seeds) * len(design.data))
 
     def _looks(self, fitted: Fit) -> tuple[Look, ...]:
@@ -281,7 +281,7 @@ class _Trial:
         arms = len(design.data)
         slower = arms * self._checks_rates(design)
         extra = (1 + len(DAMAGE)) * self.options.self_test + slower
-        return Shape(arms, extra, self.options.until_decided)
+        return Shape(arms, extra, self.options.until_decided and arms > 1)
 
     def _prospect(
         self, design: Design, settings: Settings, looks: tuple[Look, ...], runs: tuple[int, int],

@@ -106,6 +106,19 @@ def test_an_empty_folder_is_filled(narrow: Run, tmp_path: Path) -> None:
     assert (tmp_path / "corpus-export.json").exists()
 
 
+def test_the_folder_one_is_in_may_be_filled(
+    narrow: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the place of the one that a shell is in, which is said."""
+    monkeypatch.chdir(tmp_path)
+    args = ["export", str(narrow.folder.parent / "tiny.yaml"), "--to", "hf", "--target", "."]
+    done = CliRunner().invoke(cli, [*args, "--out", str(narrow.folder)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert 'cd "$PWD"' in done.output
+    assert (tmp_path / "corpus-export.json").exists()
+    assert [path.name for path in tmp_path.parent.glob(".*.part")] == []
+
+
 def test_kill_in_the_middle_leaves_no_target_and_the_next_export_is_whole(
     narrow: Run, tmp_path: Path
 ) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trials import Tried, recipe, tried
 
 from corpus_builder.recipe import BASE_ARM, load_recipe
 from corpus_builder.trial.arms import plan_arms
 from corpus_builder.trial.data import ArmData, arm_data
-from corpus_builder.trial.pairing import Alignment, places_of
+from corpus_builder.trial.pairing import PLACE, Alignment, Places, matches, places_of
 
 ARMS = {
     "no-dedup": {"corpora.notes.dedup": "off"},
@@ -44,6 +47,37 @@ def test_places_are_unique_and_name_the_document_at_the_middle(data: dict[str, A
     for found in data.values():
         places = places_of(found.places["notes"], 64)
         assert len(np.unique(places)) == len(places) > 100
+
+
+IDS = [bytes(16), b"\x00" * 15 + b"\x01", b"\x01" + b"\x00" * 15, b"\xff" * 16, b"\x7f" * 16]
+PLACES = st.lists(st.tuples(st.sampled_from(IDS), st.integers(0, 3) | st.just(256)), max_size=30)
+
+
+def by_dictionary(base: Places, arm: Places) -> list[int]:
+    known = {place.tobytes(): index for index, place in enumerate(arm)}
+    return [known.get(place.tobytes(), -1) for place in base]
+
+
+@given(PLACES, PLACES)
+def test_matches_are_those_of_a_dictionary(
+    base: list[tuple[bytes, int]], arm: list[tuple[bytes, int]]
+) -> None:
+    """Also where a place is there twice: the arm's last sequence."""
+    ours, theirs = np.array(base, PLACE), np.array(arm, PLACE)
+    found = matches(ours, theirs)
+    assert found.dtype == np.int64
+    assert found.tolist() == by_dictionary(ours, theirs)
+
+
+def test_matching_takes_less_memory_than_a_dictionary() -> None:
+    dice = np.random.default_rng(1)
+    places = np.frombuffer(dice.bytes(PLACE.itemsize * 50_000), PLACE)
+    tracemalloc.start()
+    found = matches(places, places[::-1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.tolist() == [*range(49_999, -1, -1)]
+    assert peak < 100 * len(places)
 
 
 @pytest.mark.parametrize("arm", [*ARMS])

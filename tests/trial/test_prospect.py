@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from corpus_builder.store.errors import RecipeError
 from corpus_builder.train.statistics.forecast import power_of_difference, smallest_detectable
-from corpus_builder.trial.looks import MOST_SEEDS, Look
+from corpus_builder.trial.looks import Look
 from corpus_builder.trial.prospect import (
+    ENOUGH_SEEDS,
     Fit,
     Shape,
     Speed,
@@ -18,6 +22,7 @@ from corpus_builder.trial.prospect import (
     power_at,
     remembered_fit,
 )
+from corpus_builder.trial.trial import Options, run_trial
 
 SPEED = Speed(tokens_per_second=1_000, processes=2, heldout_tokens=4_500)
 
@@ -55,7 +60,14 @@ def test_half_is_kept_for_arms_that_stay_undecided() -> None:
     found = fit(100, SPEED, Shape(2, goes_on=True), Fit(5, 8_000, 5), least=1_000)
     assert found == Fit(5, 8_000, last=10, more=10)
     longer = fit(10_000, SPEED, Shape(2, goes_on=True), Fit(3, 8_000, 3), least=1_000)
-    assert longer.last == MOST_SEEDS
+    assert longer.last == ENOUGH_SEEDS
+
+
+def test_what_is_kept_buys_looks_however_many_seeds_there_are() -> None:
+    """30 seeds of 2 arms take 300 s: as many are left for the base and one arm."""
+    shape, wanted = Shape(2, goes_on=True), Fit(30, 8_000, 30)
+    assert fit(600, SPEED, shape, wanted, least=1_000) == Fit(30, 8_000, last=60, more=60)
+    assert fit(10_000, SPEED, shape, wanted, least=1_000).last == 120
 
 
 def test_too_short_a_time_says_how_long_it_takes() -> None:
@@ -81,3 +93,10 @@ def test_a_declared_margin_is_taken_as_it_is() -> None:
     design = power_at(Look(3, 0.05), 100, 1, 2)
     assert margin_of(design, 0.004) == 0.004
     assert margin_of(design, None) > 0.01
+
+
+@pytest.mark.parametrize("budget", [0.0, -5.0, math.nan, math.inf])
+def test_a_budget_that_is_no_time_is_refused_before_anything_is_planned(budget: float) -> None:
+    nothing: Any = SimpleNamespace()
+    with pytest.raises(RecipeError, match=r"a budget of .* seconds; above 0"):
+        run_trial(nothing, Path("no"), nothing, nothing, Options(budget=budget))

@@ -1,0 +1,49 @@
+"""The command line of trials where nothing needs to train: times, and the report on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from corpus_builder.cli.trial import Duration, print_report
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(
+    "text", ["0s", "-5m", "nanm", "infh", "-infs", "1e400s", "1e308h", "5", ""]
+)
+@pytest.mark.parametrize("name", ["trial", "optimise"])
+def test_a_budget_is_a_finite_time_above_0(verb: Say, name: str, text: str) -> None:
+    code, _, said = verb(name, "recipe.yaml", f"--budget={text}")
+    assert code == 2
+    words = " ".join(said.split())
+    assert "Invalid value for '--budget'" in words
+    assert f"{text!r} is not a time; allowed: a number above 0 with s, m or h, such as 5m" in words
+
+
+def test_a_time_is_seconds() -> None:
+    found = [Duration().convert(text, None, None) for text in ("90s", "0.5m", " 2h", 7.0)]
+    assert found == [90, 30, 7200, 7]
+
+
+@pytest.mark.parametrize("void", [(), ("the base was called better than itself",)])
+def test_a_void_report_says_so_first(void: tuple[str, ...]) -> None:
+    test: Any = SimpleNamespace(passed=not void, reason="as it is", false_alarm=0.05)
+    series: Any = SimpleNamespace(damage=(0.0,), means=(1.0,), test=test)
+    report: Any = SimpleNamespace(
+        prospect=None, apart={"arm": ["notes"]}, warnings=["beware"], void=void,
+        self_tests=SimpleNamespace(aa=test, series=series, void=void),
+    )  # fmt: skip
+    screen = Console(file=StringIO(), width=200)
+    print_report(screen, report, Path("trial"))
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    says = [line.startswith("The report is void") for line in lines]
+    assert says == [bool(void)] + [False] * (len(lines) - 1)
+    assert len(lines) > 4
