@@ -6,6 +6,7 @@ nothing downstream that decides a count or an order ever compares floats.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Mapping
 from decimal import Context, Decimal
@@ -87,12 +88,14 @@ def unimax(sizes: Mapping[str, int], budget: int, max_epochs: Number) -> dict[st
     Args:
         sizes: tokens (or sequences) of each corpus.
         budget: tokens (or sequences) to be drawn in all, in the unit of `sizes`.
-        max_epochs: the most passes over a corpus.
+        max_epochs: the most passes over a corpus; a corpus' cap is rounded down, as that of
+            `allocate_phases` is.
     """
     limit = exact(max_epochs, "max_epochs")
     left, uses = Fraction(budget), {}
     by_size = sorted(sizes, key=lambda name: (sizes[name], name))
     for done, name in enumerate(by_size):
-        uses[name] = min(left / (len(by_size) - done), limit * int(sizes[name]))
+        cap = Fraction(math.floor(limit * int(sizes[name])))
+        uses[name] = min(left / (len(by_size) - done), cap)
         left -= uses[name]
     return normalised(uses, "sizes")

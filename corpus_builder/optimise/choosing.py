@@ -18,6 +18,10 @@ from .laws import ExponentialLaw, Fits, Law, PowerLaw, concave
 from .solving import Array
 
 FOLDS = 5
+FEWEST = 2 * FOLDS
+"""Runs that differ: with fewer, a resample may lie in one fold, and no regression can be fitted to
+what it leaves."""
+
 CLEAR = 2.0
 """With 1, 21 of 30 draws of 32 of RegMix's runs choose the ensemble, at four times the regret."""
 

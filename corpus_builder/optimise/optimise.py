@@ -17,24 +17,26 @@ from ..engine import LocalEngine
 from ..fingerprint import fingerprint
 from ..plan import Resources, make_plan
 from ..recipe import BASE_ARM, Recipe
+from ..recipe_mix import Mix
 from ..store.atomic import read_json, run_lock, write_json
-from ..store.errors import RecipeError
+from ..store.errors import DataError, RecipeError
 from ..trial.arms import Arm, mix_of, trial_of
-from ..trial.data import ArmData, Heldout, arm_data, heldout_of
+from ..trial.data import ArmData, Heldout, heldout_of
 from ..trial.prospect import EVALUATION, Speed
 from ..trial.runs import Run
 from ..trial.settings import FEWEST_STEPS, Machine, Settings, settings_of
 from ..trial.trainer import Trainer
 from ..trial.trial import PRELOAD, build, require_packages
 from .answer import answer, effects, resamples
-from .choosing import Swarm
-from .proxies import Cost, Follower, bits_per_byte, runs_of
+from .choosing import FEWEST, Swarm
+from .proxies import Cost, Follower, base_data, bits_per_byte, runs_of
 from .report import OptimiseReport, write_report
 from .solving import Array
 from .swarm import Room, room_of, swarm
 
 FEWEST_RUNS = 12
 HEADLINE = "target"
+"""What the weighted mean of several targets is called among them."""
 
 
 def run_optimise(
@@ -49,9 +51,10 @@ def run_optimise(
         budget: seconds that training may take; fits the runs' tokens, then their number, to it.
 
     Raises:
-        RecipeError: no trial, no target, a mix in stages or buckets, one corpus, too few runs, or
-            too small a budget.
-        DataError: the corpora are too short for the mix, or hold too little out.
+        RecipeError: no trial, no target, a mix in stages or buckets, one corpus, a name taken, too
+            few runs, or too small a budget.
+        DataError: the corpora are too short for the mix, hold too little out, or leave too few
+            mixes to choose from.
         CorpusError: whatever building or training raised; finished runs are kept.
     """
     require_packages()
@@ -69,7 +72,8 @@ def target_of(recipe: Recipe) -> dict[str, float]:
     """What the mix is to be good at: weights over held-out corpora, summing to 1.
 
     Raises:
-        RecipeError: the recipe declares none, or its mix is not one set of weights.
+        RecipeError: the recipe declares none, its mix is not one set of weights over at least two
+            corpora, or a held-out text is called HEADLINE.
     """
     target = recipe.trial.target if recipe.trial else None
     if target is None:
@@ -78,7 +82,22 @@ def target_of(recipe: Recipe) -> dict[str, float]:
         example = f"trial: {{model: 1M, target: {{{next(iter(recipe.corpora))}: 1}}}}"
         raise RecipeError(where, what, do=f"name held-out corpora with weights, as in `{example}`")
     trial_of(recipe)  # checks its names
-    mix = mix_of(recipe)
+    _refuse_name(recipe)
+    _refuse_mix(recipe, mix_of(recipe))
+    total = sum(target.values())
+    return {name: weight / total for name, weight in target.items()}
+
+
+def _refuse_name(recipe: Recipe) -> None:
+    own = recipe.heldout.texts if recipe.heldout else {}
+    for path, named in (("corpora", recipe.corpora), ("heldout.texts", own)):
+        if HEADLINE in named:
+            where = recipe.tree.locate([*path.split("."), HEADLINE])
+            what = f"{path}.{HEADLINE}: optimise calls the weighted mean of its targets so"
+            raise RecipeError(where, what, do="rename it")
+
+
+def _refuse_mix(recipe: Recipe, mix: Mix) -> None:
     if mix.stages is not None:
         where = recipe.tree.locate(["mix", "stages"])
         do = "give mix.weights or mix.sampler in their place"
@@ -87,8 +106,11 @@ def target_of(recipe: Recipe) -> dict[str, float]:
         where = recipe.tree.locate(["mix", "buckets"])
         do = "make each bucket a corpus of its own by a filter"
         raise RecipeError(where, "optimise weighs whole corpora, not buckets", do=do)
-    total = sum(target.values())
-    return {name: weight / total for name, weight in target.items()}
+    weighted = [name for name in recipe.corpora if not mix.weights or mix.weights[name] > 0]
+    if len(weighted) < 2:
+        where = recipe.tree.locate(["mix", "weights" if mix.weights else "sampler"])
+        do = "give at least two corpora a weight above 0"
+        raise RecipeError(where, f"corpus {weighted[0]!r} alone leaves nothing to optimise", do=do)
 
 
 @dataclass
@@ -103,10 +125,11 @@ class _Optimisation:
     def __post_init__(self) -> None:
         self.trial, self.mix = trial_of(self.recipe), mix_of(self.recipe)
         self.trainer = Trainer(self.out / "trial", self.engine, self.follower)
-        self.data: ArmData = arm_data(self.base, self.mix.tokens)
-        self.available = {part.name: part.available for part in self.data.allocations}
-        limits = self.base.mix.mix.max_epochs
-        self.max_epochs: Mapping[str, Fraction] = {name: limits[name] for name in self.available}
+        self.available = self.base.mix.available(self.base.plan.context)
+        self.max_epochs: Mapping[str, Fraction] = self.base.mix.mix.max_epochs
+        budget = self.mix.tokens // self.mix.sequence_length
+        room_of(self.available, self.max_epochs, [budget])  # refuses what is too short
+        self.data: ArmData = base_data(self.base, self.available)
         self.heldout: Heldout = heldout_of(self.base, list(self.target))
 
     def run(self, runs: int, budget: float | None) -> OptimiseReport:
@@ -117,6 +140,7 @@ class _Optimisation:
             runs, tokens = self._fitted(runs, tokens, budget, machine)
         settings = self._settings(tokens, machine)
         made, mixes = self._proxies(runs, settings)
+        refuse_alike(len(made), runs, settings)
         every = {run.name: run for run in made}
         due = self.trainer.due(every)
         speed = self.trainer.speed(due) if due else None
@@ -180,6 +204,18 @@ class _Optimisation:
             write_json(path, dict(zip(("runs", "tokens"), found, strict=True)))
         known = read_json(path)
         return int(known["runs"]), int(known["tokens"])
+
+
+def refuse_alike(distinct: int, runs: int, settings: Settings) -> None:
+    """Raise `DataError` unless enough of the swarm's mixes differ for a regression."""
+    if distinct < FEWEST:
+        sequences = settings.steps * settings.sequences
+        what = (
+            f"{runs} mixes come to {distinct} in runs of {sequences:,} sequences: the caps leave "
+            "nothing to choose"
+        )
+        do = "lower mix.tokens or raise mix.max_epochs, or give each run more tokens"
+        raise DataError("mix", what, allowed=f"at least {FEWEST} must differ", do=do)
 
 
 def fitted(budget: float, speed: Speed, wanted: tuple[int, int], least: int) -> tuple[int, int]:

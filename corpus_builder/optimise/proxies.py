@@ -12,6 +12,7 @@ runs share moves no mix above another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,7 +23,9 @@ import numpy as np
 from ..fingerprint import fingerprint
 from ..mixing.allocation import Allocation, Phase, allocate_phases
 from ..runner import Watcher
-from ..trial.data import ArmData, Heldout
+from ..stages.mix import MixStage
+from ..trial.arms import Arm
+from ..trial.data import ArmData, Heldout, arm_data
 from ..trial.prospect import Speed
 from ..trial.runs import Run
 from ..trial.settings import Settings
@@ -76,6 +79,21 @@ def bits_per_byte(trainer: Trainer, runs: Sequence[Run]) -> dict[str, Array]:
         corpus: np.array([r.bits[corpus].sum() / r.bytes[corpus].sum() for r in results])
         for corpus in runs[0].heldout.corpora
     }
+
+
+def base_data(base: Arm, available: Mapping[str, int]) -> ArmData:
+    """What a built base trains on, each corpus up to its cap: its own weights need not fit.
+
+    Args:
+        available: sequences of each corpus, which allow for one at least.
+    """
+    mix = base.mix.mix
+    caps = {name: math.floor(mix.max_epochs[name] * n) for name, n in available.items()}
+    weights = {name: Fraction(cap) for name, cap in caps.items()}
+    config = replace(mix, steps=((Fraction(1), weights),), sampler=None)
+    full = MixStage("mix", stores=tuple(base.mix.stores.values()), config=config)
+    plan = replace(base.plan, stages={**base.plan.stages, "mix": full})
+    return arm_data(replace(base, plan=plan), sum(caps.values()) * mix.sequence_length)
 
 
 def runs_of(

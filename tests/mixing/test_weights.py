@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from corpus_builder.mixing.allocation import allocate
 from corpus_builder.mixing.weights import exact, normalised, proportional, temperature, unimax
 from corpus_builder.store.errors import RecipeError
 
@@ -74,3 +76,19 @@ def test_unimax_is_max_min_fair(sizes: dict[str, int], budget: int, epochs: int)
     below_cap = [use for name, use in uses.items() if use < epochs * sizes[name]]
     assert len(set(below_cap)) <= 1
     assert not below_cap or below_cap[0] == max(uses.values())
+
+
+@given(
+    st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 500), min_size=1, max_size=6),
+    st.decimals("0.05", 6, places=2),
+    st.data(),
+)
+def test_unimax_fits_its_own_caps(
+    sizes: dict[str, int], epochs: Decimal, data: st.DataObject
+) -> None:
+    caps = {name: math.floor(Fraction(epochs) * size) for name, size in sizes.items()}
+    assume(sum(caps.values()) >= len(sizes))
+    budget = data.draw(st.integers(len(sizes), sum(caps.values())))
+    weights = unimax(sizes, budget, epochs)
+    found = allocate(sizes, weights, tokens=budget, sequence_length=1, max_epochs=epochs)
+    assert all(part.sequences <= caps[part.name] for part in found)

@@ -26,7 +26,7 @@ from corpus_builder.optimise.proxies import SEED, Cost
 from corpus_builder.optimise.report import OptimiseReport
 from corpus_builder.plan import Resources
 from corpus_builder.recipe import load_recipe
-from corpus_builder.store.errors import CorpusError, RecipeError
+from corpus_builder.store.errors import CorpusError, DataError, RecipeError
 from corpus_builder.train import machine
 from corpus_builder.trial import trial as trials
 from corpus_builder.trial.prospect import Speed
@@ -178,6 +178,22 @@ def test_what_was_lost_is_trained_again_and_a_larger_swarm_keeps_the_smaller(
     assert set(done.folders) <= set(more.folders)
 
 
+def test_the_recipes_own_weights_need_not_fit(
+    content: dict[str, Any], done: Optimised, tmp_path: Path
+) -> None:
+    """Nine tenths of code are more than there is."""
+    out = tmp_path / "copy"
+    shutil.copytree(done.out, out, symlinks=True)
+    has = done.report.available
+    sequences = (sum(has.values()) + has["code"]) // 2
+    assert 0.9 * sequences > has["code"]
+    mix = {"tokens": 64 * sequences, "sequence_length": 64, "max_epochs": 1,
+           "weights": {"notes": 1, "code": 9}}  # fmt: skip
+    report = optimised(write_recipe(out / "heavy.yaml", content | {"mix": mix}), out).report
+    assert report.weights["code"] <= has["code"] / sequences
+    assert report.room.most == pytest.approx([has[n] / sequences for n in ("code", "notes")], 1e-9)
+
+
 # --- what is found and written -------------------------------------------------------------------
 
 
@@ -272,6 +288,10 @@ def test_a_budget_is_remembered(done: Optimised, tmp_path: Path) -> None:
                        {"weights": {"notes": 1, "code": 2}}]}}, "not stages"),
         ({"mix": {"tokens": 6000, "sequence_length": 64, "sampler": "proportional", "buckets": {
             "notes": {"by": "n_words", "edges": [50], "times": [1, 2]}}}}, "not buckets"),
+        ({"mix": {"tokens": 6000, "sequence_length": 64, "weights": {"notes": 1, "code": 0}}},
+         r"^\S+r.yaml:\d+: corpus 'notes' alone leaves nothing to optimise"),
+        ({"heldout": {"share": "10%", "texts": {"target": "own.txt"}}},
+         r"^\S+r.yaml:\d+: heldout.texts.target: optimise calls"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_optimised_is_refused(
@@ -279,6 +299,38 @@ def test_what_cannot_be_optimised_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=what):
         target_of(load_recipe(write_recipe(tmp_path / "r.yaml", content | patch)))
+
+
+def test_a_lone_corpus_is_refused(content: dict[str, Any], tmp_path: Path) -> None:
+    alone = content | {"corpora": {"code": content["corpora"]["code"]}}
+    with pytest.raises(RecipeError, match="'code' alone leaves nothing to optimise"):
+        target_of(load_recipe(write_recipe(tmp_path / "r.yaml", alone)))
+
+
+def test_a_corpus_cannot_be_called_as_the_mean_of_targets(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    """Nothing is built for it: the effects of both would share a row."""
+    notes_, code_ = content["corpora"].values()
+    trial = content["trial"] | {"target": {"target": 1, "code": 1}}
+    named = content | {"corpora": {"target": notes_, "code": code_}, "trial": trial}
+    path = write_recipe(tmp_path / "r.yaml", named)
+    with pytest.raises(RecipeError, match=r"r.yaml:\d+: corpora.target: .*; rename it"):
+        optimised(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_caps_that_leave_one_mix_are_refused_before_training(
+    content: dict[str, Any], done: Optimised, tmp_path: Path
+) -> None:
+    """All data, once: every mix is the natural one."""
+    out = tmp_path / "copy"
+    shutil.copytree(done.out, out, symlinks=True)
+    mix = {"tokens": 64 * sum(done.report.available.values()), "max_epochs": 1}
+    path = write_recipe(out / "all.yaml", content | {"mix": content["mix"] | mix})
+    with pytest.raises(DataError, match=r"12 mixes come to 1 .*nothing to choose.*lower mix"):
+        optimised(path, out)
+    assert Optimised(done.report, done.cost, out).folders == done.folders
 
 
 def test_missing_packages_are_named(
