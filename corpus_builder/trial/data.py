@@ -156,8 +156,8 @@ class Heldout:
     Attributes:
         path: of the table.
         digest: of its content.
-        corpora: documents of each corpus and of each set of own texts, those with fewer than
-            FEWEST_DOCUMENTS left out.
+        corpora: documents of each corpus and of each set of own texts.
+        few: of those with fewer than FEWEST_DOCUMENTS, which are not scored.
         own: names of the latter.
         most: pieces of each of them that are scored.
         characters: of all that is scored.
@@ -166,6 +166,7 @@ class Heldout:
     path: Path
     digest: str
     corpora: Mapping[str, int]
+    few: Mapping[str, int]
     own: tuple[str, ...]
     most: int
     characters: int
@@ -238,5 +239,6 @@ def heldout_of(base: Arm, needed: Sequence[str]) -> Heldout:
             do = "raise heldout.share or give it more texts, or leave it out of trial.target"
             raise DataError("trial", what, allowed=f"at least {FEWEST_DOCUMENTS} are needed", do=do)
     corpora = {name: n for name, n in counts.items() if n >= FEWEST_DOCUMENTS}
+    few = {name: n for name, n in counts.items() if name not in corpora}
     characters = sum(len(text) for name in corpora for text in found[name][1])
-    return Heldout(path, context.stage_digest(stage), corpora, own, most, characters)
+    return Heldout(path, context.stage_digest(stage), corpora, few, own, most, characters)

@@ -23,6 +23,7 @@ from ..train.statistics.measurements import headline_weights
 from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
 from ..train.statistics.verdicts import compare_arms
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
+from .data import FEWEST_DOCUMENTS
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -291,6 +292,11 @@ def _warnings(design: Design, settings: Settings) -> list[str]:
                 f"{worst.epochs:.2g} times here, {worst.epochs * times:.2g} times there; "
                 "what repetition costs is not measured"
             )
+    found += [
+        f"{name!r} is not scored: {count} held-out {'text' if count == 1 else 'texts'}, and "
+        f"{FEWEST_DOCUMENTS} are the least"
+        for name, count in design.heldout.few.items()
+    ]
     for arm, each in design.pairing().items():
         if not each["nested"]:
             found.append(f"arm {arm!r}: its mix has other phases, so seeds pair less well")

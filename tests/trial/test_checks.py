@@ -171,6 +171,15 @@ def test_one_text_is_too_few_however_long_it_is(documents: Path, tmp_path: Path)
         tried(content, tmp_path / "out")
 
 
+def test_what_holds_too_little_out_to_be_scored_is_said(documents: Path, tmp_path: Path) -> None:
+    own(tmp_path)
+    content = recipe(documents, {"half": HALF}, tokens=1_600)
+    content["heldout"]["texts"] = {"mine": str(tmp_path / "own-long.md")}
+    report = tried(content, tmp_path / "out").report
+    assert set(report.documents) == {"notes", "code"}
+    assert "'mine' is not scored: 1 held-out text, and 2 are the least" in report.warnings
+
+
 def test_pairs_are_counted_by_phenomenon_and_compared_seed_by_seed(checked: Tried) -> None:
     table = pq.read_table(checked.out / "trial" / "pairs.parquet").to_pandas()
     assert set(table.phenomenon) == {"reversed", "other"}
