@@ -60,6 +60,12 @@ def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
     return x + F.linear(rows.to(weight.dtype), weight).view_as(x)
 
 
+def add_attention(x: Tensor, weight: Tensor, out: Tensor, turns: Tensor, heads: int) -> Tensor:
+    """x + attention of `attention_inputs`, mixed by `out`, `[B, T, d]`."""
+    mixed = attend(*attention_inputs(x, weight, turns, heads))
+    return add_linear(x, mixed.transpose(1, 2).flatten(2), out)
+
+
 def add_mlp(x: Tensor, up: Tensor, down: Tensor) -> Tensor:
     """x + relu(norm(x) up^T)^2 down^T, `[B, T, d]` (squared ReLU: Primer, 2109.08668)."""
     return add_linear(x, F.relu(F.linear(rms_norm(x).to(up.dtype), up)).square(), down)

@@ -7,6 +7,7 @@ and `softmax`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,11 @@ LOSS_ROWS = 256
 PAD = 16
 """Columns between rows of logits: numbers a power of two apart share places in a cache."""
 
-SHORT = 512
-"""Tokens of the longest sequences whose attention is done by products of whole matrices."""
+SHORT = 1024
+"""Tokens of the longest sequences whose attention is kept as chances of all pairs."""
+
+QUERIES = 128
+"""Tokens that look back at once: what is ahead of them all is not computed."""
 
 
 def _array(x: Tensor, *shape: int) -> NDArray[np.float32]:
@@ -68,64 +72,86 @@ class _Norm(Function):
         return _past_norm(grad, *ctx.saved_tensors).view_as(grad)
 
 
-class _AttentionInputs(Function):
+def _chances(q: Tensor, k: Tensor, first: int) -> Tensor:
+    """Causal chances `[M, Q, K]` of keys for queries, the first of which is token `first`."""
+    scores, scale = torch.bmm(q, k.mT), q.shape[-1] ** -0.5
+    if q.dtype == torch.bfloat16:
+        softmax.attention_chances_bf16(_bits(scores), first, scale)
+    else:
+        softmax.attention_chances(scores.numpy(), first, scale)
+    return scores
+
+
+def _past_chances(chances: Tensor, grad: Tensor, first: int, scale: float) -> None:
+    """Gradient of chances -> that of scores, in place."""
+    if grad.dtype == torch.bfloat16:
+        softmax.attention_slopes_bf16(_bits(chances), _bits(grad), first, scale)
+    else:
+        softmax.attention_slopes(chances.numpy(), grad.numpy(), first, scale)
+
+
+def _attend(parts: Tensor, mixed: Tensor) -> list[Tensor]:
+    """Causal attention of `[3, B H, T, D]` into `mixed` `[B, H, T, D]`; chances, a block each."""
+    q, k, v = parts
+    kept = []
+    for first in range(0, q.shape[1], QUERIES):
+        rows, seen = slice(first, first + QUERIES), slice(first + QUERIES)
+        chances = _chances(q[:, rows], k[:, seen], first)
+        mixed[:, :, rows] = torch.bmm(chances, v[:, seen]).view_as(mixed[:, :, rows])
+        kept.append(chances)
+    return kept
+
+
+def _attend_grads(parts: Tensor, kept: Sequence[Tensor], grad: Tensor) -> Tensor:
+    """Gradient of queries, keys, values `[3, B H, T, D]`, from that of the mixed values."""
+    q, k, v = parts
+    grads = torch.empty_like(parts)
+    for block, chances in reversed(list(enumerate(kept))):  # the last one reaches all tokens
+        first = block * QUERIES
+        rows, seen = slice(first, first + QUERIES), slice(first + QUERIES)
+        slopes = torch.bmm(grad[:, rows], v[:, seen].mT)
+        _past_chances(chances, slopes, first, q.shape[-1] ** -0.5)
+        grads[0][:, rows] = torch.bmm(slopes, k[:, seen])
+        for out, weights, of in ((grads[1], slopes, q), (grads[2], chances, grad)):
+            if block + 1 == len(kept):
+                torch.bmm(weights.mT, of[:, rows], out=out)
+            else:
+                out[:, seen] += torch.bmm(weights.mT, of[:, rows])
+    return grads
+
+
+class _AddAttention(Function):
+    """Keeps the chances of all pairs of tokens for the gradient."""
+
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, turns: Tensor, heads: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx: Any, x: Tensor, weight: Tensor, out: Tensor, turns: Tensor, heads: int
+    ) -> Tensor:
         batch, length, width = x.shape
         y, scale = _normalised(x)
-        qkv = (y.to(weight.dtype) @ weight.t()).float()
-        both = torch.empty(2, batch, heads, length, width // heads)
-        head_scale = torch.empty(both.shape[:-1])
-        turns = turns[:length]
-        passes.turn(qkv.numpy(), turns.numpy(), both.numpy(), head_scale.numpy())
-        ctx.save_for_backward(y, scale, weight, both, head_scale, turns)
-        values = qkv.view(batch, length, 3, heads, -1)[:, :, 2].transpose(1, 2)
-        q, k, v = (part.to(weight.dtype).contiguous() for part in (*both, values))
-        return q, k, v
+        joint = (y.to(weight.dtype) @ weight.t()).float()
+        parts = torch.empty(3, batch, heads, length, width // heads)
+        head_scale, turns = torch.empty(2, batch, heads, length), turns[:length]
+        passes.turn(joint.numpy(), turns.numpy(), parts.numpy(), head_scale.numpy())
+        flat = parts.view(3, batch * heads, length, -1).to(weight.dtype)
+        rows = torch.empty(len(y), width, dtype=weight.dtype)
+        kept = _attend(flat, rows.view(batch, length, heads, -1).transpose(1, 2))
+        ctx.save_for_backward(y, scale, weight, out, parts, head_scale, turns, flat, rows, *kept)
+        return add_linear(x, rows, out)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        y, scale, weight, both, head_scale, turns = ctx.saved_tensors
-        _, batch, heads, length, each = both.shape
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        y, scale, weight, out, parts, head_scale, turns, flat, rows, *kept = ctx.saved_tensors
+        _, batch, heads, length, each = parts.shape
+        slopes = grad.reshape(y.shape).to(out.dtype)
+        mixed_grad = (slopes @ out).view(batch, length, heads, each).transpose(1, 2)
+        grads = _attend_grads(flat, kept, mixed_grad.reshape(flat.shape[1:]))
         joint = torch.empty(len(y), 3 * y.shape[1])
-        numbers = (both.numpy(), head_scale.numpy(), turns.numpy(), joint.numpy())
-        for part in range(2):
-            passes.turn_grad(_array(grads[part], batch, heads, length, each), part, *numbers)
-        values = joint.view(batch, length, 3, heads, each)[:, :, 2]
-        values.copy_(grads[2].transpose(1, 2))
-        rows = joint.to(weight.dtype)
-        x_grad = _past_norm(rows @ weight, y, scale)
-        return x_grad.view(batch, length, -1), rows.t() @ y.to(weight.dtype), None, None
-
-
-class _Attend(Function):
-    """Keeps the chances of all pairs for the gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        flat = [part.view(-1, *part.shape[2:]) for part in (q, k, v)]
-        chances = torch.bmm(flat[0], flat[1].mT)
-        if q.dtype == torch.bfloat16:
-            softmax.attention_chances_bf16(_bits(chances), q.shape[-1] ** -0.5)
-        else:
-            softmax.attention_chances(chances.numpy(), q.shape[-1] ** -0.5)
-        ctx.save_for_backward(*flat, chances)
-        return torch.bmm(chances, flat[2]).view_as(v)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, chances = ctx.saved_tensors
-        rows = grad.reshape(v.shape).to(v.dtype)
-        slopes, scale = torch.bmm(rows, v.mT), q.shape[-1] ** -0.5
-        if q.dtype == torch.bfloat16:
-            softmax.attention_slopes_bf16(_bits(chances), _bits(slopes), scale)
-        else:
-            softmax.attention_slopes(chances.numpy(), slopes.numpy(), scale)
-        grads = torch.bmm(slopes, k), torch.bmm(slopes.mT, q), torch.bmm(chances.mT, rows)
-        q_grad, k_grad, v_grad = (part.view_as(grad) for part in grads)
-        return q_grad, k_grad, v_grad
+        numbers = (parts.numpy(), head_scale.numpy(), turns.numpy(), joint.numpy())
+        passes.turn_grad(_array(grads, *parts.shape), *numbers)
+        joint = joint.to(weight.dtype)
+        x_grad = _past_norm(joint @ weight, y, scale, beside=grad).view_as(grad)
+        return x_grad, joint.t() @ y.to(weight.dtype), slopes.t() @ rows, None, None
 
 
 class _AddMLP(Function):
@@ -150,13 +176,13 @@ class _AddMLP(Function):
 
 
 def _loss_slopes(
-    memory: Tensor, vocab: int, target: Tensor, z_weight: float, partition: Tensor
+    memory: Tensor, vocab: int, target: Tensor, z_weight: float, partition: Tensor, chosen: Tensor
 ) -> Tensor:
     """Logits become slopes, see `softmax.loss_slopes`; `steep` as a column of their type."""
     steep = torch.empty(len(memory))
     numbers = (
-        vocab, memory[:, :vocab].amax(1).float().numpy(), target.contiguous().numpy(), 2 * z_weight,
-        partition.numpy(), steep.numpy(),
+        vocab, memory[:, :vocab].amax(1).float().numpy(), target.numpy(), 2 * z_weight,
+        partition.numpy(), chosen.numpy(), steep.numpy(),
     )  # fmt: skip
     if memory.dtype == torch.bfloat16:
         softmax.loss_slopes_bf16(_bits(memory), *numbers)
@@ -173,18 +199,18 @@ class _LossSums(Function):
         ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, z_weight: float
     ) -> tuple[Tensor, Tensor]:
         hidden_grad, head_grad = torch.empty_like(hidden), torch.empty_like(head)
-        partition, chosen = torch.empty(len(hidden)), torch.empty(len(hidden))
+        partition, chosen = torch.empty(2, len(hidden))
+        targets = targets.contiguous()
         memory = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head) + PAD)
         memory[:, len(head) :] = 0  # products in bf16 look there, and NaN * 0 is NaN
         for start in range(0, len(hidden), LOSS_ROWS):
             rows = slice(start, start + LOSS_ROWS)
-            part, target = hidden[rows], targets[rows]
+            part, numbers = hidden[rows], (partition[rows], chosen[rows])
             block = memory[: len(part)]
             logits = torch.mm(part, head.t(), out=block[:, : len(head)])
-            chosen[rows] = logits.gather(1, target[:, None])[:, 0]
             # d loss / d logits = steep * slope, `steep` of z-loss; a factor of a row goes to the
             # thin side of each product.
-            steep = _loss_slopes(block, len(head), target, z_weight, partition[rows])
+            steep = _loss_slopes(block, len(head), targets[rows], z_weight, *numbers)
             torch.mm(logits, head, out=hidden_grad[rows]).mul_(steep)
             torch.addmm(head_grad, logits.t(), part * steep, beta=min(start, 1), out=head_grad)
         ctx.save_for_backward(hidden_grad, head_grad)
@@ -195,7 +221,7 @@ class _LossSums(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None]:
         hidden_grad, head_grad = ctx.saved_tensors
-        return hidden_grad * grad.to(hidden_grad.dtype), head_grad * grad, None, None
+        return hidden_grad.mul_(grad), head_grad.mul_(grad), None, None
 
 
 def rms_norm(x: Tensor) -> Tensor:
@@ -204,23 +230,16 @@ def rms_norm(x: Tensor) -> Tensor:
     return y
 
 
-def attention_inputs(
-    x: Tensor, weight: Tensor, turns: Tensor, heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As `formulas.attention_inputs`, contiguous."""
-    q, k, v = _AttentionInputs.apply(x, weight, turns, heads)
-    return q, k, v
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """As `formulas.attend`, for queries and keys of `attention_inputs`.
+def add_attention(x: Tensor, weight: Tensor, out: Tensor, turns: Tensor, heads: int) -> Tensor:
+    """As `formulas.add_attention`.
 
     Long sequences go through the library's kernel, in fp32 as it is 2x slower in bf16.
     """
-    if q.shape[2] > SHORT:
-        return formulas.attend(q.float(), k.float(), v.float())
-    mixed: Tensor = _Attend.apply(q, k, v)
-    return mixed
+    if x.shape[1] > SHORT:
+        parts = (part.float() for part in formulas.attention_inputs(x, weight, turns, heads))
+        return add_linear(x, formulas.attend(*parts).transpose(1, 2).flatten(2), out)
+    y: Tensor = _AddAttention.apply(x, weight, out, turns, heads)
+    return y
 
 
 def add_linear(x: Tensor, rows: Tensor, weight: Tensor) -> Tensor:

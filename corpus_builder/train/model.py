@@ -53,9 +53,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, turns: Tensor, pieces: ModuleType, dtype: torch.dtype) -> Tensor:
         """Residual stream `float32[B, T, d]`, in and out; products in `dtype`."""
-        q, k, v = pieces.attention_inputs(x, self.qkv.to(dtype), turns, self.heads)
-        mixed = pieces.attend(q, k, v)
-        x = pieces.add_linear(x, mixed.transpose(1, 2).flatten(2), self.out.to(dtype))
+        x = pieces.add_attention(x, self.qkv.to(dtype), self.out.to(dtype), turns, self.heads)
         y: Tensor = pieces.add_mlp(x, self.up.to(dtype), self.down.to(dtype))
         return y
 

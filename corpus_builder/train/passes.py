@@ -48,53 +48,65 @@ def normalise_grad(grad, y, scale, beside, out):  # type: ignore[no-untyped-def]
     "void(f4[:,::1], f4[:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,::1])",
     cache=True, fastmath=_FAST, error_model="numpy",
 )  # fmt: skip
-def turn(qkv, turns, both, scale):  # type: ignore[no-untyped-def]
-    """Normalise and turn each head of queries and keys.
+def turn(joint, turns, parts, scale):  # type: ignore[no-untyped-def]
+    """Rows of queries, keys and values by head; queries and keys normalised a head, and turned.
 
-    qkv `[B T, 3 d]`, turns `[T, 2, D / 2]` (cosines, sines), both `[2, B, H, T, D]` and scale
+    joint `[B T, 3 d]`, turns `[T, 2, D / 2]` (cosines, sines), parts `[3, B, H, T, D]` and scale
     `[2, B, H, T]` out. Dimension i of a head pairs with i + D / 2.
     """
-    parts, batch, heads, length, width = both.shape
+    _, batch, heads, length, width = parts.shape
     half = width // 2
-    for part in range(parts):
-        for b in range(batch):
-            for head in range(heads):
-                first = (part * heads + head) * width
-                for t in range(length):
-                    n = b * length + t
-                    total = np.float32(0)
-                    for i in range(width):
-                        total += qkv[n, first + i] * qkv[n, first + i]
-                    factor = np.float32(1) / np.sqrt(total / np.float32(width) + _EPSILON)
-                    scale[part, b, head, t] = factor
-                    for i in range(half):
-                        x, y = qkv[n, first + i] * factor, qkv[n, first + half + i] * factor
-                        cos, sin = turns[t, 0, i], turns[t, 1, i]
-                        both[part, b, head, t, i] = x * cos - y * sin
-                        both[part, b, head, t, half + i] = x * sin + y * cos
+    for n in range(batch * length):
+        b, t = n // length, n % length
+        for unit in range(2 * heads):
+            part, head = unit // heads, unit % heads
+            row, out = joint[n, unit * width : (unit + 1) * width], parts[part, b, head, t]
+            total = np.float32(0)
+            for i in range(width):
+                total += row[i] * row[i]
+            factor = np.float32(1) / np.sqrt(total / np.float32(width) + _EPSILON)
+            scale[part, b, head, t] = factor
+            for i in range(half):
+                x, y = row[i] * factor, row[half + i] * factor
+                cos, sin = turns[t, 0, i], turns[t, 1, i]
+                out[i] = x * cos - y * sin
+                out[half + i] = x * sin + y * cos
+        for head in range(heads):
+            first = (2 * heads + head) * width
+            row, out = joint[n, first : first + width], parts[2, b, head, t]
+            for i in range(width):
+                out[i] = row[i]
 
 
 @njit(
-    "void(f4[:,:,:,::1], i8, f4[:,:,:,:,::1], f4[:,:,:,::1], f4[:,:,::1], f4[:,::1])",
+    "void(f4[:,:,:,:,::1], f4[:,:,:,:,::1], f4[:,:,:,::1], f4[:,:,::1], f4[:,::1])",
     cache=True, fastmath=_FAST, error_model="numpy",
 )  # fmt: skip
-def turn_grad(grad, part, both, scale, turns, out):  # type: ignore[no-untyped-def]
-    """Gradient of `turn` for part 0 or 1 (queries, keys): `[B, H, T, D]`, out `[B T, 3 d]`."""
-    batch, heads, length, width = grad.shape
+def turn_grad(grads, parts, scale, turns, out):  # type: ignore[no-untyped-def]
+    """Gradient of `turn`: that of `parts` -> out `[B T, 3 d]`, that of `joint`.
+
+    Goes along what it reads, as `turn` does; the other way round takes twice as long.
+    """
+    _, batch, heads, length, width = parts.shape
     half = width // 2
     for b in range(batch):
-        for head in range(heads):
-            first = (part * heads + head) * width
+        for unit in range(3 * heads):
+            part, head = unit // heads, unit % heads
             for t in range(length):
-                n, factor = b * length + t, scale[part, b, head, t]
+                n = b * length + t
+                grad, row = grads[part, b, head, t], out[n, unit * width : (unit + 1) * width]
+                if part == 2:
+                    for i in range(width):
+                        row[i] = grad[i]
+                    continue
+                turned, factor = parts[part, b, head, t], scale[part, b, head, t]
                 total = np.float32(0)
                 for i in range(width):
-                    total += grad[b, head, t, i] * both[part, b, head, t, i]
+                    total += grad[i] * turned[i]
                 mean = total / np.float32(width)
                 for i in range(half):
-                    x = (grad[b, head, t, i] - both[part, b, head, t, i] * mean) * factor
-                    y = grad[b, head, t, half + i] - both[part, b, head, t, half + i] * mean
-                    y *= factor
+                    x = (grad[i] - turned[i] * mean) * factor
+                    y = (grad[half + i] - turned[half + i] * mean) * factor
                     cos, sin = turns[t, 0, i], turns[t, 1, i]
-                    out[n, first + i] = x * cos + y * sin
-                    out[n, first + half + i] = y * cos - x * sin
+                    row[i] = x * cos + y * sin
+                    row[half + i] = y * cos - x * sin

@@ -67,27 +67,35 @@ def _normalised(row, highest):  # type: ignore[no-untyped-def]
     return highest + np.log(total)
 
 
-@njit("void(f4[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
-def loss_slopes(logits, vocab, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+@njit("void(f4[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_HOW)
+def loss_slopes(  # type: ignore[no-untyped-def]
+    logits, vocab, highest, targets, z_twice, partition, chosen, steep
+):
     """logits `[N, V...]` -> chances - onehot / steep, the slope of a row's loss but for `steep`.
 
     Args:
         vocab: V; columns from there on are left alone.
         highest: of each row.
-        z_twice: 2 * weight of z-loss; steep `[N]` out is 1 + z_twice * log-partition.
+        z_twice: 2 * weight of z-loss.
+        partition, chosen, steep: `[N]` out: log-partition, the target's logit, and
+            1 + z_twice * log-partition.
     """
     for n in range(len(logits)):
+        chosen[n] = logits[n, targets[n]]
         partition[n] = _normalised(logits[n, :vocab], highest[n])
         steep[n] = np.float32(1) + z_twice * partition[n]
         logits[n, targets[n]] -= np.float32(1) / steep[n]
 
 
-@njit("void(u2[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1])", **_HOW)
-def loss_slopes_bf16(logits, vocab, highest, targets, z_twice, partition, steep):  # type: ignore[no-untyped-def]
+@njit("void(u2[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_HOW)
+def loss_slopes_bf16(  # type: ignore[no-untyped-def]
+    logits, vocab, highest, targets, z_twice, partition, chosen, steep
+):
     """As `loss_slopes`."""
     row = np.empty(vocab, np.float32)
     for n in range(len(logits)):
         _widen(logits[n, :vocab], row)
+        chosen[n] = row[targets[n]]
         partition[n] = _normalised(row, highest[n])
         steep[n] = np.float32(1) + z_twice * partition[n]
         row[targets[n]] -= np.float32(1) / steep[n]
@@ -105,30 +113,32 @@ def _chances(row, scale):  # type: ignore[no-untyped-def]
         row[i] *= factor
 
 
-@njit("void(f4[:,:,::1], f4)", **_HOW)
-def attention_chances(scores, scale):  # type: ignore[no-untyped-def]
-    """scores `[M, T, T]` -> causal softmax of scale * scores; what is ahead is 0.
+@njit("void(f4[:,:,::1], i8, f4)", **_HOW)
+def attention_chances(scores, first, scale):  # type: ignore[no-untyped-def]
+    """scores `[M, Q, K]` of tokens from `first` on -> causal softmax of scale * scores.
 
-    No highest score is sought: normalised queries and keys of D dimensions keep D^-.5 * scores
-    within D^.5.
+    What is ahead of a token is 0. No highest score is sought: normalised queries and keys of D
+    dimensions keep D^-.5 * scores within D^.5.
     """
     for m in range(scores.shape[0]):
         for n in range(scores.shape[1]):
-            _chances(scores[m, n, : n + 1], scale)
-            scores[m, n, n + 1 :] = 0
+            end = first + n + 1
+            _chances(scores[m, n, :end], scale)
+            scores[m, n, end:] = 0
 
 
-@njit("void(u2[:,:,::1], f4)", **_HOW)
-def attention_chances_bf16(scores, scale):  # type: ignore[no-untyped-def]
+@njit("void(u2[:,:,::1], i8, f4)", **_HOW)
+def attention_chances_bf16(scores, first, scale):  # type: ignore[no-untyped-def]
     """As `attention_chances`."""
     wide = np.empty(scores.shape[2], np.float32)
     for m in range(scores.shape[0]):
         for n in range(scores.shape[1]):
-            row = wide[: n + 1]
-            _widen(scores[m, n, : n + 1], row)
+            end = first + n + 1
+            row = wide[:end]
+            _widen(scores[m, n, :end], row)
             _chances(row, scale)
-            _narrow(row, scores[m, n, : n + 1])
-            scores[m, n, n + 1 :] = 0
+            _narrow(row, scores[m, n, :end])
+            scores[m, n, end:] = 0
 
 
 @njit("void(f4[::1], f4[::1], f4)", **_HOW)
@@ -140,24 +150,26 @@ def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
         grad[i] = scale * chances[i] * (grad[i] - mean)
 
 
-@njit("void(f4[:,:,::1], f4[:,:,::1], f4)", **_HOW)
-def attention_slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
-    """grad of chances `[M, T, T]` -> that of scores, through `attention_chances`."""
+@njit("void(f4[:,:,::1], f4[:,:,::1], i8, f4)", **_HOW)
+def attention_slopes(chances, grad, first, scale):  # type: ignore[no-untyped-def]
+    """grad of chances `[M, Q, K]` -> that of scores, through `attention_chances`."""
     for m in range(grad.shape[0]):
         for n in range(grad.shape[1]):
-            _slopes(chances[m, n, : n + 1], grad[m, n, : n + 1], scale)
-            grad[m, n, n + 1 :] = 0
+            end = first + n + 1
+            _slopes(chances[m, n, :end], grad[m, n, :end], scale)
+            grad[m, n, end:] = 0
 
 
-@njit("void(u2[:,:,::1], u2[:,:,::1], f4)", **_HOW)
-def attention_slopes_bf16(chances, grad, scale):  # type: ignore[no-untyped-def]
+@njit("void(u2[:,:,::1], u2[:,:,::1], i8, f4)", **_HOW)
+def attention_slopes_bf16(chances, grad, first, scale):  # type: ignore[no-untyped-def]
     """As `attention_slopes`."""
     wide, wide_grad = np.empty(grad.shape[2], np.float32), np.empty(grad.shape[2], np.float32)
     for m in range(grad.shape[0]):
         for n in range(grad.shape[1]):
-            row, row_grad = wide[: n + 1], wide_grad[: n + 1]
-            _widen(chances[m, n, : n + 1], row)
-            _widen(grad[m, n, : n + 1], row_grad)
+            end = first + n + 1
+            row, row_grad = wide[:end], wide_grad[:end]
+            _widen(chances[m, n, :end], row)
+            _widen(grad[m, n, :end], row_grad)
             _slopes(row, row_grad, scale)
-            _narrow(row_grad, grad[m, n, : n + 1])
-            grad[m, n, n + 1 :] = 0
+            _narrow(row_grad, grad[m, n, :end])
+            grad[m, n, end:] = 0

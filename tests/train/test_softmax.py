@@ -46,13 +46,17 @@ def test_slopes_of_the_loss_are_its_gradient(dtype, z_twice, generator):
     expected = torch.logsumexp(leaf, 1)
     losses = expected - leaf.gather(1, targets[:, None])[:, 0] + z_twice / 2 * expected.square()
     losses.sum().backward()
-    partition, steep = torch.empty(6), torch.empty(6)
+    partition, chosen, steep = torch.empty(3, 6)
     memory = torch.nn.functional.pad(logits, (0, 3), value=9)
-    numbers = (50, logits.amax(1).float().numpy(), targets.numpy(), z_twice, partition.numpy())
+    numbers = (
+        50, logits.amax(1).float().numpy(), targets.numpy(), z_twice,
+        partition.numpy(), chosen.numpy(), steep.numpy(),
+    )  # fmt: skip
     if dtype == torch.float32:
-        softmax.loss_slopes(memory.numpy(), *numbers, steep.numpy())
+        softmax.loss_slopes(memory.numpy(), *numbers)
     else:
-        softmax.loss_slopes_bf16(bits(memory), *numbers, steep.numpy())
+        softmax.loss_slopes_bf16(bits(memory), *numbers)
+    assert torch.equal(chosen, logits.float().gather(1, targets[:, None])[:, 0])
     logits = memory[:, :50]
     assert (memory[:, 50:] == 9).all()
     torch.testing.assert_close(partition, expected)
@@ -61,18 +65,19 @@ def test_slopes_of_the_loss_are_its_gradient(dtype, z_twice, generator):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_attention_looks_back_only_and_its_slopes_are_the_gradient(dtype, generator):
-    scores, grad = (torch.randn(2, 9, 9, generator=generator).to(dtype) for _ in range(2))
+@pytest.mark.parametrize("first", [0, 4])
+def test_attention_looks_back_only_and_its_slopes_are_the_gradient(dtype, first, generator):
+    scores, grad = (torch.randn(2, 5, first + 5, generator=generator).to(dtype) for _ in range(2))
     leaf = scores.float().clone().requires_grad_()
-    ahead = torch.ones(9, 9, dtype=torch.bool).triu(1)
+    ahead = torch.ones(5, first + 5, dtype=torch.bool).triu(first + 1)
     expected = torch.softmax((0.25 * leaf).masked_fill(ahead, -torch.inf), -1)
     expected.backward(grad.float())
     if dtype == torch.float32:
-        softmax.attention_chances(scores.numpy(), 0.25)
-        softmax.attention_slopes(scores.numpy(), grad.numpy(), 0.25)
+        softmax.attention_chances(scores.numpy(), first, 0.25)
+        softmax.attention_slopes(scores.numpy(), grad.numpy(), first, 0.25)
     else:
-        softmax.attention_chances_bf16(bits(scores), 0.25)
-        softmax.attention_slopes_bf16(bits(scores), bits(grad), 0.25)
+        softmax.attention_chances_bf16(bits(scores), first, 0.25)
+        softmax.attention_slopes_bf16(bits(scores), bits(grad), first, 0.25)
     close = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.02, "atol": 4e-3}
     torch.testing.assert_close(scores.float(), expected.detach(), **close)
     torch.testing.assert_close(grad.float(), leaf.grad, **close)
