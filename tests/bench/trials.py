@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from optimise import take
+from scipy import stats
 
 from corpus_builder.engine import LocalEngine
 from corpus_builder.plan import Resources
@@ -232,8 +233,9 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
 
     Were all of it due to which sequences a seed reads, a share f of others would make the ratio
     1 / sqrt(f). Sequences from the same place may be shifted; `equal` are the same token for token.
+    The ratio's 90 % interval is the jackknife's over seeds, on its logarithm.
     """
-    seeds = 8
+    seeds = 16
     arms = {
         "weights-5": news(0.25),
         "weights-10": news(0.3),
@@ -255,14 +257,24 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     base = losses(BASE_ARM)
     print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
     print("  arm           same place    equal   paired  unpaired    ratio")
+
+    def spreads(losses: Any, base: Any) -> tuple[float, float]:
+        paired = float((losses - base).std(ddof=1))
+        return paired, math.sqrt(losses.var(ddof=1) + base.var(ddof=1))
+
     for arm in arms:
-        paired = (losses(arm) - base).std(ddof=1)
-        unpaired = math.sqrt(losses(arm).var(ddof=1) + base.var(ddof=1))
+        own = losses(arm)
+        paired, unpaired = spreads(own, base)
+        left_out = [spreads(np.delete(own, s), np.delete(base, s)) for s in range(seeds)]
+        logs = np.log([two / one for one, two in left_out])
+        error = math.sqrt((seeds - 1) / seeds * ((logs - logs.mean()) ** 2).sum())
+        factor = math.exp(stats.t.ppf(0.95, seeds - 1) * error)
+        ratio = unpaired / paired
         same = design.pairing()[arm]["same_sequences"]
         equal = (read(design, arm) == read(design, BASE_ARM)).all(1).mean()
         print(
             f"  {arm:<11} {same:>12.1%} {equal:>8.1%} {paired:>8.4f} {unpaired:>9.4f}"
-            f" {unpaired / paired:>7.1f}x"
+            f" {ratio:>7.1f}x ({ratio / factor:.1f} to {ratio * factor:.1f})"
         )
 
 
