@@ -103,6 +103,12 @@ class Recipe:
         patches = yamlfile.node_of(changes, where).mapping or {}
         return _read(patch_all(self.tree, patches))
 
+    def scored_as(self, name: str) -> list[list[str]]:
+        """Paths of what models are scored on under a name: a corpus, a set of own texts."""
+        own = self.heldout.texts if self.heldout else {}
+        places = (["corpora"], self.corpora), (["heldout", "texts"], own)
+        return [[*path, name] for path, named in places if name in named]
+
     def arm(self, name: str) -> Recipe:
         """The recipe of an arm of the trial, or of BASE_ARM; it has no trial of its own.
 
@@ -375,13 +381,9 @@ class _Builder:
         for key, why in (("mix", "trains on the mix"), ("heldout", "is scored on held-out text")):
             if key not in entries or entries[key].value == OFF:
                 self._problems.add(where, f"a trial {why}", do=f"add {key}:")
-        own = recipe.heldout.texts if recipe.heldout else {}
-        for path, named in (("corpora", recipe.corpora), ("heldout.texts", own)):
-            if HEADLINE in named:
-                what = f"{path}.{HEADLINE}: a trial calls its weighted mean so"
-                self._problems.add(
-                    recipe.tree.locate([*path.split("."), HEADLINE]), what, do="rename it"
-                )
+        for path in recipe.scored_as(HEADLINE):
+            what = f"{'.'.join(path)}: a trial calls its weighted mean so"
+            self._problems.add(recipe.tree.locate(path), what, do="rename it")
         if BASE_ARM in recipe.trial.arms:
             what = f"arm name {BASE_ARM!r} means the recipe as it stands"
             self._problems.add(

@@ -255,8 +255,9 @@ class Inline:
         self.launches: list[list[dict[str, Any]]] = []
 
     def launch(
-        self, tasks: list[dict[str, Any]], work: Any, progress: Callable[[Snapshot], None]
-    ) -> list[Any]:
+        self, tasks: list[dict[str, Any]], work: Any, progress: Callable[[Snapshot], None],
+        *, processes: int | None = None,
+    ) -> list[Any]:  # fmt: skip
         work = pickle.loads(pickle.dumps(work))  # noqa: S301 - our own, as in a worker
         results = [
             work(json.loads(json.dumps(task)), lambda documents, size: None) for task in tasks

@@ -44,13 +44,17 @@ class LocalEngine:
         self._launches = 0
         shutil.rmtree(folder / "boards", ignore_errors=True)
 
-    def launch(self, tasks: list[dict[str, Any]], work: Work, progress: Progress) -> list[Any]:
+    def launch(
+        self, tasks: list[dict[str, Any]], work: Work, progress: Progress,
+        *, processes: int | None = None,
+    ) -> list[Any]:  # fmt: skip
         """Run tasks (each with a `label` for messages) until all are done.
 
         Args:
             tasks: plain values.
             work: called in a worker with (task, progress); it must pickle, its results be JSON.
             progress: called several times a second.
+            processes: at once, where fewer than `workers` are wanted.
 
         Returns:
             What `work` returned, task by task.
@@ -64,8 +68,8 @@ class LocalEngine:
         board.prepare(tasks)
         logs = self.folder / "logs" / f"{os.getpid()}-{self._launches:04d}-{len(tasks)}-tasks"
         order = {
-            "board": str(board.folder), "tasks": len(tasks), "workers": self.workers,
-            "logs": str(logs),
+            "board": str(board.folder), "tasks": len(tasks), "logs": str(logs),
+            "workers": min(self.workers, processes or self.workers),
         }  # fmt: skip
         process = self._started()
         self._send(process, order, pickle.dumps(work))

@@ -22,7 +22,7 @@ from ..store.atomic import read_json, run_lock, write_json
 from ..store.errors import DataError, RecipeError
 from ..trial.arms import Arm, mix_of, trial_of
 from ..trial.data import ArmData, Heldout, heldout_of
-from ..trial.prospect import EVALUATION, Speed
+from ..trial.prospect import Speed
 from ..trial.runs import Run
 from ..trial.settings import FEWEST_STEPS, Machine, Settings, settings_of
 from ..trial.trainer import Trainer
@@ -89,12 +89,9 @@ def target_of(recipe: Recipe) -> dict[str, float]:
 
 
 def _refuse_name(recipe: Recipe) -> None:
-    own = recipe.heldout.texts if recipe.heldout else {}
-    for path, named in (("corpora", recipe.corpora), ("heldout.texts", own)):
-        if HEADLINE in named:
-            where = recipe.tree.locate([*path.split("."), HEADLINE])
-            what = f"{path}.{HEADLINE}: optimise calls the weighted mean of its targets so"
-            raise RecipeError(where, what, do="rename it")
+    for path in recipe.scored_as(HEADLINE):
+        what = f"{'.'.join(path)}: optimise calls the weighted mean of its targets so"
+        raise RecipeError(recipe.tree.locate(path), what, do="rename it")
 
 
 def _refuse_mix(recipe: Recipe, mix: Mix) -> None:
@@ -234,6 +231,4 @@ def fitted(budget: float, speed: Speed, wanted: tuple[int, int], least: int) -> 
     if needed > budget:
         what = f"{budget:.0f} s are too few for {runs} runs"
         raise RecipeError("--budget", what, do=f"give it {needed:.0f} s")
-    rounds = -(-runs // speed.processes)
-    affordable = budget / rounds * speed.tokens_per_second - EVALUATION * speed.heldout_tokens
-    return runs, max(least, min(tokens, int(affordable)))
+    return runs, max(least, min(tokens, int(speed.affordable(runs, budget))))

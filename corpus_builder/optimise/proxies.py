@@ -23,7 +23,6 @@ import numpy as np
 from ..fingerprint import fingerprint
 from ..mixing.allocation import Allocation, Phase, allocate_phases
 from ..runner import Watcher
-from ..stages.mix import MixStage
 from ..trial.arms import Arm
 from ..trial.data import ArmData, Heldout, arm_data
 from ..trial.prospect import Speed
@@ -89,11 +88,8 @@ def base_data(base: Arm, available: Mapping[str, int]) -> ArmData:
     """
     mix = base.mix.mix
     caps = {name: math.floor(mix.max_epochs[name] * n) for name, n in available.items()}
-    weights = {name: Fraction(cap) for name, cap in caps.items()}
-    config = replace(mix, steps=((Fraction(1), weights),), sampler=None)
-    full = MixStage("mix", stores=tuple(base.mix.stores.values()), config=config)
-    plan = replace(base.plan, stages={**base.plan.stages, "mix": full})
-    return arm_data(replace(base, plan=plan), sum(caps.values()) * mix.sequence_length)
+    tokens = sum(caps.values()) * mix.sequence_length
+    return arm_data(base, _allocated(available, caps, mix.max_epochs, tokens, mix.sequence_length))
 
 
 def runs_of(
@@ -111,10 +107,12 @@ def runs_of(
     counted = {tuple(counts.values()): counts for counts in (
         in_sequences(room, mix, total) for mix in mixes
     )}  # fmt: skip
+    available = {part.name: part.available for part in data.allocations}
     first: ArmData | None = None
     runs = []
     for counts in counted.values():
-        mixed = replace(data, allocations=_allocated(data, counts, max_epochs, settings))
+        parts = _allocated(available, counts, max_epochs, settings.tokens, settings.sequence_length)
+        mixed = replace(data, allocations=parts)
         first = first or mixed
         order = mixed.order(SEED, None if mixed is first else first)
         name = f"mix-{fingerprint(counts)[:6]}"
@@ -123,15 +121,14 @@ def runs_of(
 
 
 def _allocated(
-    data: ArmData, counts: Mapping[str, int], max_epochs: Mapping[str, Fraction],
-    settings: Settings,
+    available: Mapping[str, int], counts: Mapping[str, int], max_epochs: Mapping[str, Fraction],
+    tokens: int, sequence_length: int,
 ) -> tuple[Allocation, ...]:  # fmt: skip
-    available = {part.name: part.available for part in data.allocations}
     return allocate_phases(
         available,
         [Phase(1, counts)],
-        tokens=settings.tokens,
-        sequence_length=settings.sequence_length,
+        tokens=tokens,
+        sequence_length=sequence_length,
         max_epochs=max_epochs,
         where="swarm",
     )

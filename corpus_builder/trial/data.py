@@ -94,8 +94,8 @@ def _over(names: Sequence[str], data: ArmData) -> list[Allocation]:
     ]
 
 
-def arm_data(arm: Arm, tokens: int) -> ArmData:
-    """What a built arm trains on.
+def allocations_of(arm: Arm, tokens: int) -> tuple[Allocation, ...]:
+    """Whole sequences of each corpus that a built arm trains on.
 
     Args:
         tokens: of each run.
@@ -103,17 +103,22 @@ def arm_data(arm: Arm, tokens: int) -> ArmData:
     Raises:
         DataError: a corpus is too short for its weight, naming the arm.
     """
-    context, mix = arm.plan.context, arm.mix
-    available = mix.available(context)
-    allocations = allocate_phases(
+    mix = arm.mix.mix
+    available = arm.mix.available(arm.plan.context)
+    return allocate_phases(
         available,
-        mix.mix.phases(available),
+        mix.phases(available),
         tokens=tokens,
-        sequence_length=mix.mix.sequence_length,
-        max_epochs=mix.mix.max_epochs,
-        on_short=mix.mix.on_short,
+        sequence_length=mix.sequence_length,
+        max_epochs=mix.max_epochs,
+        on_short=mix.on_short,
         where=f"arm {arm.name}: mix",
     )
+
+
+def arm_data(arm: Arm, allocations: tuple[Allocation, ...]) -> ArmData:
+    """What a built arm trains on: so many sequences of its token stores."""
+    context, mix = arm.plan.context, arm.mix
     encode = next(iter(mix.stores.values())).encode
     vocab, eos = encode.vocabulary(context)
     stage: TokenizerStage = encode.tokenizer

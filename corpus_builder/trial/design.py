@@ -12,8 +12,8 @@ from typing import Any
 from ..mixing.allocation import corpus_shares
 from ..recipe import BASE_ARM, Recipe
 from .arms import Arm, trial_of
-from .data import ArmData, Heldout, arm_data, heldout_of, nests, same_sequences
-from .probes import Probe, probes_of
+from .data import ArmData, Heldout, allocations_of, arm_data, heldout_of, nests, same_sequences
+from .probes import Probe
 from .runs import Run
 from .settings import Settings
 
@@ -68,22 +68,23 @@ class Design:
         }
 
 
-def design_of(recipe: Recipe, arms: Mapping[str, Arm], tokens: int) -> Design:
+def design_of(
+    recipe: Recipe, arms: Mapping[str, Arm], tokens: int, probes: tuple[Probe, ...] = ()
+) -> Design:
     """What can be compared, at a budget of `tokens` a run; the arms are built.
 
     Raises:
         DataError: a corpus is too short for an arm's weights, or holds too little out.
-        RecipeError: a file of minimal pairs is not there.
     """
     trial = trial_of(recipe)
-    base = arm_data(arms[BASE_ARM], tokens)
+    base = arm_data(arms[BASE_ARM], allocations_of(arms[BASE_ARM], tokens))
     shares = corpus_shares(base.allocations)
     headline = trial.target or {name: float(share) for name, share in shares.items() if share > 0}
     apart = {arm.name: arm.changed for arm in arms.values() if not arm.comparable(trial)}
     data = {
-        name: base if name == BASE_ARM else arm_data(arm, tokens)
+        name: base if name == BASE_ARM else arm_data(arm, allocations_of(arm, tokens))
         for name, arm in arms.items()
         if name not in apart
     }
     heldout = heldout_of(arms[BASE_ARM], list(headline))
-    return Design(recipe, arms, data, apart, heldout, headline, probes_of(trial))
+    return Design(recipe, arms, data, apart, heldout, headline, probes)

@@ -43,16 +43,25 @@ class Speed:
         tokens_per_second: of one process.
         processes: at once.
         heldout_tokens: scored by each run.
+        start: seconds that a run's first step takes longer than others: it may be compiled.
     """
 
     tokens_per_second: float
     processes: int
     heldout_tokens: int
+    start: float = 0.0
 
     def seconds(self, runs: int, tokens: int) -> float:
         """For so many runs of so many tokens; they go in rounds of `processes`."""
         rounds = -(-runs // self.processes)
-        return rounds * (tokens + EVALUATION * self.heldout_tokens) / self.tokens_per_second
+        worth = tokens + EVALUATION * self.heldout_tokens
+        return rounds * (self.start + worth / self.tokens_per_second)
+
+    def affordable(self, runs: int, seconds: float) -> float:
+        """Tokens of each of so many runs, for a time; the inverse of `seconds`."""
+        rounds = -(-runs // self.processes)
+        worth = (seconds / rounds - self.start) * self.tokens_per_second
+        return worth - EVALUATION * self.heldout_tokens
 
 
 @dataclass(frozen=True)
@@ -179,8 +188,7 @@ def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> F
         needed = speed.seconds(models * seeds, least) * budget / share
         what = f"{budget:.0f} s are too few for 2 seeds of {models} models"
         raise RecipeError("--budget", what, do=f"give it {needed:.0f} s, or take arms away")
-    rounds = -(-models * seeds // speed.processes)
-    affordable = share / rounds * speed.tokens_per_second - EVALUATION * speed.heldout_tokens
+    affordable = speed.affordable(models * seeds, share)
     tokens = wanted.tokens
     if affordable < tokens:
         tokens = max(least, _rounded(int(affordable)))

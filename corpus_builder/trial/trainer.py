@@ -37,6 +37,7 @@ class Trainer:
 
     def __init__(self, folder: Path, engine: LocalEngine, follower: TrainingFollower) -> None:
         self.folder, self.engine, self.follower = folder, engine, follower
+        self._room: int | None = None
 
     def machine(self, run: Run) -> Machine:
         """What this model trains fastest on; the same again for the same trial folder."""
@@ -58,11 +59,24 @@ class Trainer:
                 due[run.hash] = run
         return list(due.values())
 
+    def processes(self, run: Run) -> int:
+        """How many models train at once: a GPU may have room for fewer than there are workers."""
+        if run.settings.machine.device == "cpu":
+            return self.engine.workers
+        if self._room is None:
+            task = {"kind": "room", "run": run.name, "label": f"how much memory {run.name} takes"}
+            self.follower.launched("finding how many models the GPU has room for", 1)
+            work = Training(self.folder, {run.name: run})
+            (found,) = self.engine.launch([task], work, lambda seen: None)
+            self._room = int(found["models"])
+        return min(self.engine.workers, self._room)
+
     def speed(self, runs: Sequence[Run]) -> Speed:
         """Measured on as many processes as will train at once."""
         from .prospect import Speed
 
-        chosen = runs[: self.engine.workers]
+        processes = self.processes(runs[0])
+        chosen = runs[:processes]
         tasks = [
             {"kind": "probe", "run": run.name, "label": f"how fast {run.name} trains"}
             for run in chosen
@@ -70,8 +84,12 @@ class Trainer:
         self.follower.launched("measuring how fast models train", len(tasks))
         work = Training(self.folder, {run.name: run for run in chosen})
         found = self.engine.launch(tasks, work, lambda seen: None)
-        rate = median(probe["tokens_per_second"] for probe in found)
-        return Speed(rate, self.engine.workers, max(int(p["heldout_tokens"]) for p in found))
+        return Speed(
+            tokens_per_second=median(probe["tokens_per_second"] for probe in found),
+            processes=processes,
+            heldout_tokens=max(int(probe["heldout_tokens"]) for probe in found),
+            start=median(probe["start_seconds"] for probe in found),
+        )
 
     def train(self, runs: Mapping[Any, Run]) -> None:
         """Train what is due."""
@@ -84,7 +102,8 @@ class Trainer:
         ]
         self.follower.launched(f"training {len(tasks)} models", len(tasks))
         told: Callable[[Any], None] = partial(_tell, self.follower)
-        self.engine.launch(tasks, Training(self.folder, due), told)
+        processes = self.processes(next(iter(due.values())))
+        self.engine.launch(tasks, Training(self.folder, due), told, processes=processes)
 
     def result(self, run: Run) -> Result:
         """What a trained run came to."""

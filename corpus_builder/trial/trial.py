@@ -21,7 +21,7 @@ from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
 from .design import Design, design_of
-from .probes import probes_of
+from .probes import Probe, probes_of
 from .runs import Result, Run
 from .settings import FEWEST_STEPS, Machine, Settings, settings_of
 from .trainer import Trainer, TrainingFollower
@@ -115,12 +115,12 @@ def run_trial(
         where = recipe.tree.locate(["trial"])
         do = "add `arms: {name: {path: value}}`, or try the trial itself with --self-test"
         raise RecipeError(where, "the trial has no arms", do=do)
-    probes_of(trial)
+    probes = probes_of(trial)
     arms = plan_arms(recipe, out)
     build([arm for arm in arms if arm.comparable(trial)], resources, follower)
     forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
-        return _Trial(recipe, arms, out / "trial", engine, follower, options).run()
+        return _Trial(recipe, arms, probes, out / "trial", engine, follower, options).run()
 
 
 def build(arms: Sequence[Arm], resources: Resources, follower: Watcher) -> None:
@@ -147,6 +147,7 @@ class _News:
 class _Trial:
     recipe: Recipe
     planned: Sequence[Arm]
+    probes: tuple[Probe, ...]
     folder: Path
     engine: LocalEngine
     follower: Follower
@@ -165,7 +166,7 @@ class _Trial:
         from .report import TrialReport, write_report
 
         wanted = self.trial.tokens or self.mix.tokens
-        design = design_of(self.recipe, self.arms, wanted)
+        design = design_of(self.recipe, self.arms, wanted, self.probes)
         usual = self._settings(design, wanted, Machine())
         if not self._compares(design):
             report = TrialReport.of_nothing(design, usual)
@@ -175,7 +176,7 @@ class _Trial:
         fitted = self._fitted(design, wanted, machine)
         tokens, looks = fitted.tokens, self._looks(fitted)
         settings = self._settings(design, tokens, machine)
-        design = design_of(self.recipe, self.arms, settings.tokens)
+        design = design_of(self.recipe, self.arms, settings.tokens, self.probes)
         seeds = looks[0].seeds
         first = design.runs(settings, range(seeds))
         if self.options.self_test:

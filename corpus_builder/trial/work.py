@@ -30,12 +30,20 @@ if TYPE_CHECKING:
 
 PROBE_STEPS = 4
 PROBE_TOKENS = 4096
+"""Of a step, on a CPU: a fair sample. On a GPU a probe's steps are whole ones."""
+
+SPARE = 0.1
+"""Share of a GPU's memory that is left alone."""
+
+CUDA_CONTEXT = 600 << 20
+"""Bytes that a process takes on a GPU beside its tensors, about."""
+
 CURVE_COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 
 
 class Training:
-    """Does a trial's tasks in a worker: `train` a run, `probe` how fast one trains, or find the
-    number format that is faster for its model (`machine`).
+    """Does a trial's tasks in a worker: `train` a run, `probe` how fast one trains, find how many
+    models a GPU has room for (`room`), or the number format that is faster (`machine`).
 
     Args:
         folder: of all runs.
@@ -56,6 +64,8 @@ class Training:
         if task["kind"] == "machine":
             return self._machine(run)
         with _device_of(run):
+            if task["kind"] == "room":
+                return self._room(run)
             return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
 
     def _machine(self, run: Run) -> dict[str, Any]:
@@ -100,25 +110,46 @@ class Training:
         )
         return {"tokens_per_second": float(median(found.curve.column(-1).to_pylist()))}
 
+    def _room(self, run: Run) -> dict[str, int]:
+        """How many models like this one train on the GPU at once, this one among them."""
+        import torch
+
+        self._probe(run)
+        free, _ = torch.cuda.mem_get_info()
+        return {"models": models_in(torch.cuda.max_memory_reserved() + CUDA_CONTEXT, free)}
+
     def _probe(self, run: Run) -> dict[str, float]:
-        """Tokens a second over a few steps, and held-out tokens to score."""
+        """Tokens a second over a few steps, what the first takes longer, held-out tokens."""
         from ..train.loop import train
         from ..train.schedule import Schedule
 
         settings = run.settings
-        fewer = max(1, min(settings.sequences, PROBE_TOKENS // settings.sequence_length))
-        batches = MixBatches(run.order, run.data.stores, fewer)
+        sequences = settings.sequences
+        if settings.machine.device == "cpu":
+            sequences = max(1, min(sequences, PROBE_TOKENS // settings.sequence_length))
+        batches = MixBatches(run.order, run.data.stores, sequences)
         config = replace(run.config(), schedule=Schedule((min(PROBE_STEPS, batches.steps),)))
         with tempfile.TemporaryDirectory() as folder:
             curve = train(config, batches, Path(folder)).final.curve
         rates = curve.column("tokens_per_second").to_pylist()
+        rate = float(median(rates[1:] or rates))
+        step = sequences * settings.sequence_length
         scored = sum(len(ids) for part in run.documents().values() for ids in part.tokens)
-        return {"tokens_per_second": float(median(rates[1:] or rates)), "heldout_tokens": scored}
+        return {
+            "tokens_per_second": rate,
+            "start_seconds": max(0.0, step / rates[0] - step / rate),
+            "heldout_tokens": scored,
+        }
+
+
+def models_in(own: int, free: int) -> int:
+    """Models of `own` bytes each, where one is there and `free` bytes are left beside it."""
+    return max(1, int((1 - SPARE) * (own + free) // own))
 
 
 @contextmanager
 def _device_of(run: Run) -> Iterator[None]:
-    """Says what is wrong with the device a trial trains on."""
+    """Says what is wrong with the device a trial trains on; gives back what was taken there."""
     import torch
 
     if run.settings.machine.device == "cuda" and not torch.cuda.is_available():
@@ -128,8 +159,10 @@ def _device_of(run: Run) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        do = "train fewer models at once: lower --workers"
+        do = "train fewer models at once: lower --workers; or a smaller model"
         raise EngineError(run.name, "the GPU's memory is full", do=do) from error
+    finally:
+        torch.cuda.empty_cache()  # a process that did one task may stay while others do theirs
 
 
 def _engine() -> int:

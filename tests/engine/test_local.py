@@ -85,6 +85,17 @@ def test_results_come_in_the_order_of_tasks_and_progress_adds_up(
     assert not list((tmp_path / "engine" / "boards").iterdir()), "boards go when a launch is over"
 
 
+@pytest.mark.parametrize(("processes", "pairs"), [(None, True), (5, True), (1, False)])
+def test_a_launch_may_use_fewer_processes(
+    engine: LocalEngine, tmp_path: Path, processes: int | None, pairs: bool
+) -> None:
+    """The first task ends after the second has begun, which one process never comes to."""
+    both = [*tasks("a", after="b"), *tasks("b")] if pairs else tasks("a", "b", "c")
+    engine.launch(both, Toy(tmp_path), silent, processes=processes)
+    found = {path.read_text() for path in tmp_path.glob("*.pid")}
+    assert (len(found) == 2) if pairs else (len(found) == 1)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_task_that_raises_lets_begun_ones_finish_and_its_error_arrives(
     tmp_path: Path, engine: LocalEngine, workers: int

@@ -15,7 +15,7 @@ from trials import Tried, recipe, tried
 
 from corpus_builder.recipe import BASE_ARM, load_recipe
 from corpus_builder.trial.arms import plan_arms
-from corpus_builder.trial.data import ArmData, arm_data
+from corpus_builder.trial.data import ArmData, allocations_of, arm_data
 from corpus_builder.trial.pairing import PLACE, Alignment, Places, matches, places_of
 
 ARMS = {
@@ -33,7 +33,7 @@ def paired(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Tried:
 @pytest.fixture(scope="module")
 def data(paired: Tried) -> dict[str, ArmData]:
     arms = plan_arms(load_recipe(paired.out / "recipe.yaml"), paired.out)
-    return {arm.name: arm_data(arm, 6_000) for arm in arms}
+    return {arm.name: arm_data(arm, allocations_of(arm, 6_000)) for arm in arms}
 
 
 def texts(data: ArmData, index: Any) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,13 @@ SPEED = Speed(tokens_per_second=1_000, processes=2, heldout_tokens=4_500)
 def test_runs_go_in_rounds_of_as_many_as_there_are_processes() -> None:
     assert SPEED.seconds(2, 8_000) == 10
     assert SPEED.seconds(3, 8_000) == 20
+
+
+def test_compiling_is_paid_by_every_run() -> None:
+    slow = replace(SPEED, start=7.0)
+    assert slow.seconds(3, 8_000) == 34
+    for runs, seconds in ((1, 30.0), (5, 60.0)):
+        assert slow.seconds(runs, slow.affordable(runs, seconds)) == pytest.approx(seconds)
 
 
 def test_a_short_time_takes_tokens_first() -> None:
