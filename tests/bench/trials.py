@@ -4,7 +4,8 @@ known    more of a corpus helps its held-out text, the more the better; many pas
          text lose to fresh text; shuffled tokens come out in order (the trial's own self-test).
 even     the base against itself on other data, 40 times: how often is a difference called?
 pairing  the spread of differences between seeds, paired and not, for arms of each kind;
-rates    the base's loss with other optimizers, learning rates and steps than the trial's own.
+rates    the base's loss with other optimizers, learning rates and steps than the trial's own;
+larger   the same for 4M parameters, learning rates alone.
 
 Data: the domains' Parquet files (--data). Finished models are kept in --out and not trained again.
 """
@@ -278,14 +279,20 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
         )
 
 
-def variants(design: Design, machine: Machine = CPU) -> dict[str, Settings]:
-    """The base's own settings, and others; the rate of larger steps grows with their root."""
-    muon, adamw = (settings(design, machine, optimizer=name) for name in ("muon", "adamw"))
+def at_rates(design: Design, machine: Machine = CPU) -> dict[str, Settings]:
+    """The base's own settings, and AdamW's, at half and twice the rate too."""
     found = {}
-    for name, own in {"muon": muon, "adamw": adamw}.items():
+    for name in ("muon", "adamw"):
+        own = settings(design, machine, optimizer=name)
         for factor in (0.5, 1.0, 2.0):
             label = f"{name}, {own.steps} steps of {own.sequences}, rate {factor:g}x"
             found[label] = replace(own, learning_rate=own.learning_rate * factor)
+    return found
+
+
+def variants(design: Design, machine: Machine = CPU) -> dict[str, Settings]:
+    """Those, and steps of other sizes; the rate of larger steps grows with their root."""
+    muon, found = settings(design, machine, optimizer="muon"), at_rates(design, machine)
     for sequences in (2, 8, 16):
         more = sequences / muon.sequences
         steps = muon.steps * muon.sequences // sequences
@@ -298,25 +305,38 @@ def variants(design: Design, machine: Machine = CPU) -> dict[str, Settings]:
 
 def rates(data: Path, out: Path, resources: Resources) -> None:
     """The headline over seeds, with the trial's own settings and with others."""
+    tried(data, out, resources, "rates", "1M", variants)
+
+
+def larger(data: Path, out: Path, resources: Resources) -> None:
+    """Whether the rate for a size follows the table of `sizes.py` where it was not searched."""
+    tried(data, out, resources, "larger", "4M", at_rates)
+
+
+def tried(
+    data: Path, out: Path, resources: Resources, name: str, model: str,
+    choices: Callable[..., dict[str, Settings]],
+) -> None:  # fmt: skip
+    """Train a model's base with each choice of settings."""
     seeds = 3
-    loaded = recipe(data, out, {"model": "1M", "seeds": seeds, "tokens": TOKENS}, "rates")
+    loaded = recipe(data, out, {"model": model, "seeds": seeds, "tokens": TOKENS}, name)
 
     def wanted(design: Design, machine: Machine) -> dict[Any, Run]:
         return {
             (label, seed): design.run(BASE_ARM, seed, other)
             for seed in range(seeds)
-            for label, other in variants(design, machine).items()
+            for label, other in choices(design, machine).items()
         }
 
-    design, results = trained(loaded, out / "rates", resources, wanted)
-    print(f"\nheadline, bits per byte, mean and sd of {seeds} seeds")
-    for label, other in variants(design).items():
+    design, results = trained(loaded, out / name, resources, wanted)
+    print(f"\n{model}: headline, bits per byte, mean and sd of {seeds} seeds")
+    for label, other in choices(design).items():
         found = [headline(design, results[label, seed]) for seed in range(seeds)]
         mean, sd = np.mean(found), np.std(found, ddof=1)
         print(f"  {label:<34} {other.learning_rate:.2g}   {mean:.4f}  {sd:.4f}")
 
 
-PARTS = {"known": known, "even": even, "pairing": pairing, "rates": rates}
+PARTS = {"known": known, "even": even, "pairing": pairing, "rates": rates, "larger": larger}
 
 
 def main() -> None:
