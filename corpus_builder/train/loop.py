@@ -30,6 +30,9 @@ from .optimizers import OptimizerConfig
 from .schedule import Schedule
 
 MICRO_TOKENS = {"fp32": 1024, "bf16": 4096, "cuda": 65_536}
+CUDA_LOGITS = 1 << 28
+"""Logits computed at once on CUDA: all of a micro-batch's are held, 1 GiB of fp32."""
+
 CURVE = pa.schema(
     [
         ("step", pa.int64()),
@@ -56,7 +59,8 @@ class TrainConfig:
         threads: of a CPU run. One, and runs side by side, is the fastest use of several cores.
         compile: through `torch.compile`; pays on CUDA.
         micro_tokens: tokens computed at once, their gradients added up over a step. None is 1,024
-            on a CPU (activations stay in cache), 4,096 there in bf16, and 65,536 on CUDA.
+            on a CPU (activations stay in cache), 4,096 there in bf16, and 65,536 on CUDA, fewer
+            for large vocabularies.
         checkpoint_steps: steps between checkpoints.
     """
 
@@ -77,8 +81,10 @@ class TrainConfig:
 
     def micro_sequences(self, length: int) -> int:
         """Sequences computed at once."""
-        tokens = self.micro_tokens or MICRO_TOKENS["cuda" if self.on_cuda else self.precision]
-        return max(1, tokens // length)
+        usual = MICRO_TOKENS[self.precision]
+        if self.on_cuda:
+            usual = min(MICRO_TOKENS["cuda"], CUDA_LOGITS // self.model.vocab)
+        return max(1, (self.micro_tokens or usual) // length)
 
     def identity(self, batches: Batches) -> dict[str, Any]:
         """What decides the weights; budgets are left out but for the warm-up they set."""

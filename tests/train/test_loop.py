@@ -96,6 +96,20 @@ def test_the_curve_has_a_row_a_step(config, batches, tmp_path):
     assert curve["loss"][0].as_py() == pytest.approx(np.log(61), abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("device", "precision", "vocab", "tokens"),
+    [
+        ("cpu", "fp32", 4096, 1024), ("cpu", "bf16", 200_000, 4096),
+        ("cuda", "bf16", 4096, 65_536), ("cuda", "bf16", 16_384, 16_384),
+    ],
+)  # fmt: skip
+def test_tokens_computed_at_once_suit_the_device(config, device, precision, vocab, tokens):
+    model = replace(config.model, vocab=vocab)
+    config = replace(config, micro_tokens=None, device=device, precision=precision, model=model)
+    assert config.micro_sequences(128) == tokens // 128
+    assert config.micro_sequences(10**6) == 1
+
+
 def test_micro_batches_change_rounding_alone(config, batches, tmp_path):
     curves = [
         train(replace(config, micro_tokens=tokens), batches, tmp_path / str(tokens)).final.curve
