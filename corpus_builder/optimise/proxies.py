@@ -5,9 +5,9 @@ trial's folder under their content, so that a mix is trained once, whoever asks.
 no trial does: what a trial finds of the chosen mix is found at fresh seeds.
 
 One seed for all, since orders are nested: two mixes then share initial weights and most sequences,
-and differ by .02 to .04 bits per byte of noise in place of .16 (docs/trials.md). A seed of its own
-for each run would add the whole of that to every point of the regression; the part of it that all
-runs share moves no mix above another.
+and their losses differ by less noise than those of two seeds (docs/performance.md, Pairing). A seed
+of its own for each run would add all of that to every point of the regression; the part of it that
+all runs share moves no mix above another.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ..train.statistics.forecast import Design, resolvable_margin, smallest_dete
 from .looks import LONGER, Look
 
 SD_SEEDS = 0.015
-"""Of a paired difference between seeds, bits per byte: .004 to .007 seen for 1M parameters and
+"""Of a paired difference between seeds, bits per byte: .006 to .010 seen for 1M parameters and
 120,000 tokens (`tests/bench/trials.py pairing`), and more for arms further from the base."""
 
 SD_DOCUMENTS = 0.05
