@@ -3,15 +3,16 @@
 Same work on both sides: shapes, vocabulary, batch, micro-batch, AdamW (fused), clipping, number
 format. Peers: nanoGPT's model, written again here from its published shape (learned positions,
 LayerNorm, GELU, tied head, no biases, weights of deviation 0.02), and HF Trainer with LlamaConfig
-where `transformers` and `accelerate` are installed. Processes are fresh, take turns, and are pinned
-to one core; figures are medians of tokens per CPU-second. The matmul peak is measured in each turn.
+where `transformers` and `accelerate` are installed. All are processes pinned to one core that take
+turns, an optimizer step each, as does a matrix product for the peak: a core's speed changes from
+minute to minute. Figures are medians over all rounds, of tokens per CPU-second and of the ratios in
+a round, with the quartiles; processes are fresh a few times, the first steps of each not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +24,9 @@ from typing import Any
 
 CLIP, RATE, DECAY, BETAS = 1.0, 1e-3, 0.1, (0.9, 0.95)
 MICRO_SEQUENCES = 4
+PEAK = 1024  # rows and columns of the product
+WARM = 3  # steps that a process is not timed in: it compiles, and fills its caches
+TURN = "cpu-seconds"
 
 
 def random_tokens(vocab: int, rows: int, length: int) -> Any:
@@ -128,11 +132,8 @@ def run_ours(options: argparse.Namespace, size: Any) -> Any:
     return lambda tokens: run.advance(tokens, 1.0)
 
 
-def run_hf(options: argparse.Namespace, size: Any) -> Any:
-    """HF Trainer and LlamaForCausalLM of as many parameters: CPU seconds of steps but the first.
-
-    Its setting up is left out, as is that of the others.
-    """
+def run_hf(options: argparse.Namespace, size: Any, tokens: Any) -> None:
+    """HF Trainer and LlamaForCausalLM of as many parameters, a step whenever it is its turn."""
     from transformers import (
         LlamaConfig,
         LlamaForCausalLM,
@@ -149,47 +150,45 @@ def run_hf(options: argparse.Namespace, size: Any) -> Any:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
 
-    class Clock(TrainerCallback):
-        """Notes when each step ends."""
+    class Turns(TrainerCallback):
+        """Ends a turn with each step."""
 
         def __init__(self) -> None:
-            self.ends: list[float] = []
+            self.start = time.process_time()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            self.ends.append(time.process_time())
+            say(time.process_time() - self.start)
+            if not sys.stdin.readline():
+                sys.exit()
+            self.start = time.process_time()
 
-    def loop(rows: Any, steps: int) -> float:
-        clock = Clock()
-        data = [{"input_ids": row, "labels": row} for row in rows]
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = TrainingArguments(
-                folder, max_steps=steps + 1, per_device_train_batch_size=MICRO_SEQUENCES,
-                gradient_accumulation_steps=options.sequences // MICRO_SEQUENCES,
-                learning_rate=RATE, weight_decay=DECAY, adam_beta2=BETAS[1], max_grad_norm=CLIP,
-                optim="adamw_torch_fused", use_cpu=True, bf16=options.bf16, report_to=[],
-                save_strategy="no", logging_strategy="no", disable_tqdm=True,
-            )  # fmt: skip
-            Trainer(model, arguments, train_dataset=data, callbacks=[clock]).train()
-        return clock.ends[-1] - clock.ends[0]
-
-    return loop
+    data = [{"input_ids": row, "labels": row} for row in tokens]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, max_steps=10**6, per_device_train_batch_size=MICRO_SEQUENCES,
+            gradient_accumulation_steps=options.sequences // MICRO_SEQUENCES,
+            learning_rate=RATE, weight_decay=DECAY, adam_beta2=BETAS[1], max_grad_norm=CLIP,
+            optim="adamw_torch_fused", use_cpu=True, bf16=options.bf16, report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True,
+        )  # fmt: skip
+        sys.stdin.readline()
+        Trainer(model, arguments, train_dataset=data, callbacks=[Turns()]).train()
 
 
-def peak(options: argparse.Namespace) -> float:
-    """FLOP a CPU-second of a square product, the best of several."""
+def run_peak(options: argparse.Namespace, _: Any) -> Any:
+    """A square product."""
     import torch
 
-    kind = torch.bfloat16 if options.bf16 else torch.float32
-    one, best = torch.randn(1024, 1024).to(kind), 0.0
-    for _ in range(8):
-        start = time.process_time()
-        torch.mm(one, one)
-        best = max(best, 2 * 1024**3 / (time.process_time() - start))
-    return best
+    one = torch.randn(PEAK, PEAK).to(torch.bfloat16 if options.bf16 else torch.float32)
+    return lambda tokens: torch.mm(one, one)
 
 
-def one(options: argparse.Namespace) -> dict[str, float]:
-    """Tokens per CPU-second of one trainer in this process, and the peak beside it."""
+def say(seconds: float) -> None:
+    print(TURN, seconds, flush=True)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """One side: a step and its CPU seconds for each line of standard input."""
     import torch
 
     from corpus_builder.train.sizes import named_size
@@ -199,31 +198,53 @@ def one(options: argparse.Namespace) -> dict[str, float]:
     size = named_size(options.size)
     tokens = random_tokens(size.vocab, options.sequences, size.sequence_length)
     if options.who == "hf":
-        spent = run_hf(options, size)(tokens, options.steps)
-    else:
-        torch.set_flush_denormal(True)
-        step = (run_ours if options.who == "ours" else run_gpt)(options, size)
-        step(tokens)
+        run_hf(options, size, tokens)
+        return
+    torch.set_flush_denormal(True)
+    step = {"ours": run_ours, "gpt": run_gpt, "peak": run_peak}[options.who](options, size)
+    while sys.stdin.readline():
         start = time.process_time()
-        for _ in range(options.steps):
-            step(tokens)
-        spent = time.process_time() - start
-    return {"speed": options.steps * tokens.numel() / spent, "peak": peak(options)}
+        step(tokens)
+        say(time.process_time() - start)
 
 
-def turn(who: str, options: argparse.Namespace) -> dict[str, float]:
-    """`one` in a fresh process."""
+def started(who: str, options: argparse.Namespace) -> subprocess.Popen[str]:
+    """A side in a fresh process."""
     flags = [f"--{name}" for name in ("compile", "bf16") if getattr(options, name)]
     command = [sys.executable, __file__, "--who", who, "--size", options.size, *flags]
-    numbers = ["--steps", str(options.steps), "--sequences", str(options.sequences)]
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    done = subprocess.run(
-        command + numbers, env=environment, capture_output=True, text=True, check=True
-    )
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return subprocess.Popen(
+        [*command, "--sequences", str(options.sequences)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def turn(side: subprocess.Popen[str]) -> float:
+    """CPU seconds of a side's next step."""
+    if side.stdin is None or side.stdout is None:
+        raise TypeError("a side has pipes")
+    side.stdin.write("go\n")
+    side.stdin.flush()
+    for line in side.stdout:
+        if line.startswith(TURN):
+            return float(line.split()[1])
+    raise RuntimeError(f"{side.args} ended")
+
+
+def rounds(names: list[str], options: argparse.Namespace) -> list[dict[str, float]]:
+    """CPU seconds of each side's steps, round by round, of one set of processes."""
+    sides = {who: started(who, options) for who in names}
+    try:
+        found = [
+            {who: turn(side) for who, side in sides.items()} for _ in range(WARM + options.rounds)
+        ]
+    finally:
+        for side in sides.values():
+            side.kill()
+            side.wait()
+    return found[WARM:]
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -232,24 +253,25 @@ def compare(options: argparse.Namespace) -> None:
     peers = ["gpt"]
     if all(importlib.util.find_spec(name) for name in ("transformers", "accelerate")):
         peers.append("hf")
-    turns: dict[str, list[dict[str, float]]] = {who: [] for who in ["ours", *peers]}
-    for _ in range(options.pairs):
-        for who, results in turns.items():
-            results.append(turn(who, options))
+    names = ["ours", *peers, "peak"]
+    seen = [one for _ in range(options.sets) for one in rounds(names, options)]
     size = named_size(options.size)
+    tokens = options.sequences * size.sequence_length
     cost = size.shape.flops_per_token(size.vocab, size.sequence_length)
-    print(f"{size.name}, {'bf16' if options.bf16 else 'fp32'}, {options.pairs} turns each", end="")
-    print(f", {'compiled' if options.compile else 'eager'}; {cost / 1e6:.1f} MFLOP a token")
-    for who, results in turns.items():
-        speed = statistics.median(r["speed"] for r in results)
-        share = statistics.median(r["speed"] * cost / r["peak"] for r in results)
-        top = statistics.median(r["peak"] for r in results)
-        print(f"{who:5} {speed:8,.0f} tokens/CPU-s, {share:.0%} of {top / 1e9:.0f} GFLOP/s", end="")
-        ratios = [o["speed"] / r["speed"] for o, r in zip(turns["ours"], results, strict=True)]
-        spread = f"{min(ratios):.2f}..{max(ratios):.2f}"
-        print("" if who == "ours" else f"    ratio {statistics.median(ratios):.2f} ({spread})")
-        if who == "ours":
-            print()
+    top = statistics.median(2 * PEAK**3 / one["peak"] for one in seen)
+    print(f"{size.name}, {'bf16' if options.bf16 else 'fp32'}", end="")
+    print(
+        f", {'compiled' if options.compile else 'eager'}; {cost / 1e6:.1f} MFLOP a token; ", end=""
+    )
+    print(f"{options.sets} sets of {options.rounds} rounds; peak {top / 1e9:.0f} GFLOP/s")
+    for who in names[:-1]:
+        speed = statistics.median(tokens / one[who] for one in seen)
+        share = statistics.median(
+            tokens * cost / one[who] / (2 * PEAK**3 / one["peak"]) for one in seen
+        )
+        print(f"{who:5} {speed:8,.0f} tokens/CPU-s, {share:.0%} of the peak", end="")
+        low, middle, high = statistics.quantiles((one[who] / one["ours"] for one in seen), n=4)
+        print("" if who == "ours" else f"    ratio {middle:.2f} ({low:.2f} to {high:.2f})")
     for who in {"hf"} - {*peers}:
         print(f"{who}: transformers and accelerate are not installed; left out")
 
@@ -257,16 +279,16 @@ def compare(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="1M")
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--sets", type=int, default=3, help="of fresh processes")
+    parser.add_argument("--rounds", type=int, default=12, help="steps of each side in a set")
     parser.add_argument("--sequences", type=int, default=16, help="in a batch")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--who", choices=["ours", "gpt", "hf"], help=argparse.SUPPRESS)
+    parser.add_argument("--who", choices=["ours", "gpt", "hf", "peak"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     if given.who:
-        print(json.dumps(one(given)))
+        serve(given)
     else:
         compare(given)
