@@ -85,7 +85,7 @@ def turn(joint, turns, parts, scale):  # type: ignore[no-untyped-def]
 def turn_grad(grads, parts, scale, turns, out):  # type: ignore[no-untyped-def]
     """Gradient of `turn`: that of `parts` -> out `[B T, 3 d]`, that of `joint`.
 
-    Goes along what it reads, as `turn` does; the other way round takes twice as long.
+    Head by head, along what it reads, as `turn` goes token by token: each is slower the other way.
     """
     _, batch, heads, length, width = parts.shape
     half = width // 2

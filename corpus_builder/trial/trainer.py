@@ -61,7 +61,7 @@ class Trainer:
 
     def processes(self, run: Run) -> int:
         """How many models train at once: a GPU may have room for fewer than there are workers."""
-        if run.settings.machine.device == "cpu":
+        if run.settings.machine.device == "cpu" or self.engine.workers == 1:
             return self.engine.workers
         if self._room is None:
             task = {"kind": "room", "run": run.name, "label": f"how much memory {run.name} takes"}

@@ -36,7 +36,7 @@ SPARE = 0.1
 """Share of a GPU's memory that is left alone."""
 
 CUDA_CONTEXT = 600 << 20
-"""Bytes that a process takes on a GPU beside its tensors, about."""
+"""Bytes that a process takes on a GPU beside its tensors: assumed."""
 
 CURVE_COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 

@@ -169,7 +169,8 @@ def run_hf(options: argparse.Namespace, size: Any, tokens: Any) -> None:
             gradient_accumulation_steps=options.sequences // MICRO_SEQUENCES,
             learning_rate=RATE, weight_decay=DECAY, adam_beta2=BETAS[1], max_grad_norm=CLIP,
             optim="adamw_torch_fused", use_cpu=True, bf16=options.bf16, report_to=[],
-            save_strategy="no", logging_strategy="no", disable_tqdm=True,
+            torch_compile=options.compile, save_strategy="no", logging_strategy="no",
+            disable_tqdm=True,
         )  # fmt: skip
         sys.stdin.readline()
         Trainer(model, arguments, train_dataset=data, callbacks=[Turns()]).train()

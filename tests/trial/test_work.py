@@ -87,3 +87,6 @@ def test_no_more_models_are_trained_than_a_gpu_has_room_for(tmp_path: Path) -> N
     trainer.train(runs)
     assert engine.launched == [("room", 1, None), ("probe", 3, None), ("train", 5, 3)]
     assert Trainer(tmp_path, engine, Unfollowed()).processes(run("cpu")) == 16  # type: ignore[arg-type]
+    engine.workers = 1
+    assert Trainer(tmp_path, engine, Unfollowed()).processes(run("cuda")) == 1  # type: ignore[arg-type]
+    assert len(engine.launched) == 3, "one model is tried by training it"
