@@ -1,8 +1,8 @@
 """The pieces of `formulas` with hand-written gradients, for eager mode on a CPU.
 
 Invariant: the values and gradients of `formulas`, up to rounding. Nothing here modifies its
-arguments; what is written in place was made here. Norms, turns and softmax are compiled: `passes`
-and `softmax`.
+arguments; what is written in place was made here. What goes through memory number by number is
+compiled: `passes`, `softmax`, `squares`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
 
-from . import formulas, passes, softmax
+from . import formulas, passes, softmax, squares
 
 LOSS_ROWS = 256
 """Rows of logits held at once."""
@@ -154,21 +154,38 @@ class _AddAttention(Function):
         return x_grad, joint.t() @ y.to(weight.dtype), slopes.t() @ rows, None, None
 
 
+def _squared_relu(x: Tensor) -> Tensor:
+    """x -> max(x, 0)^2, in place."""
+    if x.dtype == torch.bfloat16:
+        squares.squared_relu_bf16(_bits(x))
+    else:
+        squares.squared_relu(x.numpy())
+    return x
+
+
+def _half_slopes(squared: Tensor, grad: Tensor) -> Tensor:
+    """Gradient of squares -> half the gradient of what was squared, in place."""
+    if grad.dtype == torch.bfloat16:
+        squares.half_slopes_bf16(_bits(squared), _bits(grad))
+    else:
+        squares.half_slopes(squared.numpy(), grad.numpy())
+    return grad
+
+
 class _AddMLP(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor) -> Tensor:
         y, scale = _normalised(x)
-        hidden = (y.to(up.dtype) @ up.t()).relu_()
-        squares = hidden * hidden
-        ctx.save_for_backward(y, scale, up, down, hidden, squares)
-        return add_linear(x, squares, down)
+        squared = _squared_relu(y.to(up.dtype) @ up.t())
+        ctx.save_for_backward(y, scale, up, down, squared)
+        return add_linear(x, squared, down)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, scale, up, down, hidden, squares = ctx.saved_tensors
+        y, scale, up, down, squared = ctx.saved_tensors
         rows = grad.reshape(y.shape).to(up.dtype)
-        down_grad = rows.t() @ squares
-        half = (rows @ down).mul_(hidden)  # half of the gradient of `hidden`
+        down_grad = rows.t() @ squared
+        half = _half_slopes(squared, rows @ down)
         up_grad = torch.addmm(up, half.t(), y.to(up.dtype), beta=0, alpha=2)
         y_grad = torch.addmm(rows, half, up, beta=0, alpha=2)
         x_grad = _past_norm(y_grad, y, scale, beside=grad).view_as(grad)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .bf16 import narrowed, widened
+
 # Sums may be reordered into vector lanes; NaN and infinity keep their meaning.
 _HOW = {
     "cache": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy",
@@ -42,16 +44,13 @@ def exponential(x):  # type: ignore[no-untyped-def]
 @njit("void(u2[::1], f4[::1])", **_HOW)
 def _widen(bits, row):  # type: ignore[no-untyped-def]
     for i in range(len(row)):
-        row[i] = np.uint32(np.uint32(bits[i]) << np.uint32(16)).view(np.float32)
+        row[i] = widened(bits[i])
 
 
 @njit("void(f4[::1], u2[::1])", **_HOW)
 def _narrow(row, bits):  # type: ignore[no-untyped-def]
-    """To the nearest, ties to even."""
     for i in range(len(row)):
-        wide = np.float32(row[i]).view(np.uint32)
-        odd = (wide >> np.uint32(16)) & np.uint32(1)
-        bits[i] = np.uint16((wide + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+        bits[i] = narrowed(row[i])
 
 
 @njit("f4(f4[::1], f4)", **_HOW)

@@ -26,17 +26,6 @@ def test_the_exponential_of_less_is_next_to_nothing(x):
     assert float(exponential(x)) == pytest.approx(float(np.exp(-87.0)), rel=1e-6)
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=40))
-def test_bf16_is_rounded_as_torch_rounds(values):
-    wide = torch.tensor(values)
-    found = torch.empty(len(values), dtype=torch.bfloat16)
-    softmax._narrow(wide.numpy(), bits(found))
-    assert torch.equal(found, wide.bfloat16())
-    back = torch.empty(len(values))
-    softmax._widen(bits(found), back.numpy())
-    assert torch.equal(back, found.float())
-
-
 @pytest.mark.parametrize("z_twice", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_slopes_of_the_loss_are_its_gradient(dtype, z_twice, generator):
