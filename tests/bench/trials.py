@@ -126,7 +126,7 @@ def known(data: Path, out: Path, resources: Resources) -> None:
     target = {"docs": 0.5, "news-gov": 0.5}
     loaded = recipe(
         data, out, {"model": "1M", "seeds": 6, "tokens": TOKENS, "target": target, "arms": arms},
-        "known", few=11_800,
+        "known", few=11_000,
     )  # fmt: skip
     report = run_trial(loaded, out / "known", resources, Told(), Options(self_test=True))
     scores = {arm: report.scores[arm]["news-gov"].value for arm in [BASE_ARM, *arms][:-1]}
@@ -238,6 +238,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     """
     seeds = 16
     arms = {
+        "weights-2": news(0.22),
         "weights-5": news(0.25),
         "weights-10": news(0.3),
         "filter": {"corpora.docs.filter.gopher.n_words.min": 150},
