@@ -18,6 +18,7 @@ import psutil
 from .assemble import Inputs, Lent, assemble
 from .recipe import Recipe, check_files
 from .recipe_models import Language, Source
+from .sources.keys import check_keys
 from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name
 from .sources.records import InputFile, Split
 from .sources.texts import list_texts
@@ -102,13 +103,18 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
 
     Raises:
         RecipeError: a model file that the recipe names is not there.
-        SourceError: an input cannot be found or listed, or fetched.
+        SourceError: an input cannot be found or listed, or fetched, or lacks a key that is named.
     """
     check_files(recipe)
     kinds: dict[str, str] = {}
     splits: dict[str, tuple[Split, ...]] = {}
     for name, corpus in recipe.corpora.items():
         kind, files = _files(corpus.source)
+        if corpus.source.kind == "jsonl":
+            source = corpus.source
+            check_keys(
+                f"corpora.{name}.source", files, source.required_keys, source.max_record_bytes
+            )
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}

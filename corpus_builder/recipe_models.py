@@ -189,6 +189,11 @@ class Source(Model):
         """Those of `columns` that must be there: `text` and those the recipe names."""
         return tuple(key for key in COLUMN_KEYS if key == "text" or key in self.model_fields_set)
 
+    @property
+    def required_keys(self) -> dict[str, str]:
+        """Our name -> the input's name, of those and of scores."""
+        return {key: getattr(self, key) for key in self.required_columns} | (self.scores or {})
+
     def to_canonical(self) -> dict[str, Any]:
         """The kind, and the options that this kind has."""
         whole = self.model_dump(mode="json", exclude_none=True)

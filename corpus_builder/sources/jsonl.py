@@ -11,9 +11,11 @@ counts as empty), `score_not_number`, `bad_utf8` (lone surrogates in the text as
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 from corpus_builder.sources.gzip_members import BrokenStreamError
@@ -26,7 +28,15 @@ from corpus_builder.sources.lines import (
     zstd_pieces,
 )
 from corpus_builder.sources.options import Columns
-from corpus_builder.sources.records import Lost, Record, Skipped, Span, Split, TextRow
+from corpus_builder.sources.records import (
+    InputFile,
+    Lost,
+    Record,
+    Skipped,
+    Span,
+    Split,
+    TextRow,
+)
 from corpus_builder.sources.scores import score_of
 from corpus_builder.sources.sniff import GZIP_MAGIC, ZSTD_MAGIC, describe
 from corpus_builder.sources.window import Window, open_window
@@ -52,13 +62,9 @@ def read_rows(split: Split, columns: Columns, *, max_record_bytes: int) -> Itera
             array, or what is no JSON at all.
     """
     with open_window(split.file) as window:
-        head = window.at(0, 1024)
-        if head.startswith(GZIP_MAGIC):
-            pieces = gzip_pieces(window)
-        elif head.startswith(ZSTD_MAGIC):
-            pieces = zstd_pieces(window)
-        else:
-            yield from _read_plain(window, split, head, columns, max_record_bytes)
+        pieces = _inflated(window)
+        if pieces is None:
+            yield from _read_plain(window, split, columns, max_record_bytes)
             return
         if split.index:
             yield Span(window.size, window.size)
@@ -68,10 +74,33 @@ def read_rows(split: Split, columns: Columns, *, max_record_bytes: int) -> Itera
         yield Span(0, window.size)
 
 
-def _read_plain(
-    window: Window, split: Split, head: bytes, columns: Columns, limit: int
-) -> Iterator[Record]:
-    _refuse_other_formats(head, split.file.url)
+def first_objects(file: InputFile, limit: int, max_record_bytes: int) -> Iterator[dict[str, Any]]:
+    """The objects among the first `limit` lines of a file; what else there is, is passed over.
+
+    Raises:
+        SourceError: as `read_rows`.
+    """
+    with open_window(file) as window:
+        pieces = _inflated(window)
+        if pieces is None:
+            _refuse_other_formats(window.at(0, 1024), file.url)
+            pieces = plain_pieces(window, 0)
+        with suppress(BrokenStreamError):
+            for line in itertools.islice(lines(pieces, max_record_bytes), limit):
+                with suppress(_BadRowError):
+                    yield _parse(line, line.offset)
+
+
+def _inflated(window: Window) -> Iterator[bytes] | None:
+    """Pieces of a compressed file's content."""
+    head = window.at(0, len(ZSTD_MAGIC))
+    if head.startswith(GZIP_MAGIC):
+        return gzip_pieces(window)
+    return zstd_pieces(window) if head.startswith(ZSTD_MAGIC) else None
+
+
+def _read_plain(window: Window, split: Split, columns: Columns, limit: int) -> Iterator[Record]:
+    _refuse_other_formats(window.at(0, 1024), split.file.url)
     first = line_start(window, split.start)
     pieces = plain_pieces(window, first)
     stop, blank = yield from _records(pieces, columns, first, split.end, limit)
