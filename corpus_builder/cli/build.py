@@ -10,6 +10,7 @@ import click
 from .common import (
     Size,
     console,
+    counted,
     emit,
     json_option,
     load,
@@ -44,7 +45,8 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
         emit(loaded.to_canonical())
         return
     stages = sum(len(corpus.stages) for corpus in loaded.corpora.values())
-    click.echo(f"{recipe} is valid: {len(loaded.corpora)} corpora, {stages} stages")
+    corpora = counted(len(loaded.corpora), "corpus", "corpora")
+    click.echo(f"{recipe} is valid: {corpora}, {counted(stages, 'stage')}")
 
 
 @click.command("plan")
@@ -111,8 +113,8 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
     for corpus, splits in plan.splits.items():
         files = {split.file.name: split.file.size for split in splits}
         screen.print(
-            f"[bold]{corpus}[/]: {len(files):,} files, {size_text(sum(files.values()))}, "
-            f"{len(splits):,} splits"
+            f"[bold]{corpus}[/]: {counted(len(files), 'file')}, {size_text(sum(files.values()))}, "
+            f"{counted(len(splits), 'split')}"
         )
 
 
@@ -201,7 +203,7 @@ def _print_report(plan: Plan, report: RunReport) -> None:
         screen.print(part)
     screen.print()
     done, reused = sum(report.done.values()), sum(report.reused.values())
-    screen.print(f"{done:,} units done, {reused:,} reused, in {report.seconds:.1f} s")
+    screen.print(f"{counted(done, 'unit')} done, {reused:,} reused, in {report.seconds:.1f} s")
     if (plan.out / "mix").exists():
         screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
     screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")

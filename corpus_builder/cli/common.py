@@ -91,6 +91,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else 110, highlight=False)
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """A number and its noun: "1 file", "2,000 files"."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
 def size_text(size: float) -> str:
     """Bytes for people: 1.2 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from ..export.formats import FORMATS, WHATS
-from .common import emit, json_option, out_option, plan_of, recipe_argument, set_option, size_text
+from .common import (
+    counted,
+    emit,
+    json_option,
+    out_option,
+    plan_of,
+    recipe_argument,
+    set_option,
+    size_text,
+)
 
 EPILOG = "\b\nFormats, each with what it can hold (the default first):\n" + "\n".join(
     f"  {name:<10} {entry.about}: {', '.join(entry.whats)}" for name, entry in FORMATS.items()
@@ -49,8 +58,8 @@ def export_command(
               **report.manifest.model_dump(mode="json")})  # fmt: skip
         return
     state = "written" if report.written else "there already, complete"
-    files = len(report.manifest.files)
-    click.echo(f"{place}: {state}, {files:,} files, {size_text(report.bytes)}")
+    files = counted(len(report.manifest.files), "file")
+    click.echo(f"{place}: {state}, {files}, {size_text(report.bytes)}")
     for corpus, counts in report.manifest.counts["corpora"].items():
         shown = ", ".join(f"{number:,} {name}" for name, number in counts.items())
         click.echo(f"  {corpus}: {shown}")

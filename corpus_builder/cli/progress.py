@@ -74,7 +74,7 @@ class TerminalWatcher:
         if self.quiet:
             return
         counts, units = manifest.counts, len(manifest.units)
-        text = f"[green]✓[/] {stage.id:<44} {units:>5} units"
+        text = f"[green]✓[/] {stage.id:<44} {units:>5} {'unit' if units == 1 else 'units':<5}"
         if counts.records_in:
             text += f"  {counts.records_in:>10,} → {counts.records_out:,}"
         self.console.print(text)
