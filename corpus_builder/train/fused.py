@@ -21,6 +21,9 @@ from . import formulas, passes, softmax, squares
 LOSS_ROWS = 256
 """Rows of logits held at once."""
 
+SMALL = 60.0
+"""Logits within this either way need no maximum taken off before e is raised to them."""
+
 PAD = 16
 """Columns between rows of logits: numbers a power of two apart share places in a cache."""
 
@@ -193,12 +196,14 @@ class _AddMLP(Function):
 
 
 def _loss_slopes(
-    memory: Tensor, vocab: int, target: Tensor, z_weight: float, partition: Tensor, chosen: Tensor
-) -> Tensor:
-    """Logits become slopes, see `softmax.loss_slopes`; `steep` as a column of their type."""
+    memory: Tensor, vocab: int, target: Tensor, z_weight: float,
+    partition: Tensor, chosen: Tensor, small: bool,
+) -> Tensor:  # fmt: skip
+    """Logits, `small` or not, become slopes, see `softmax.loss_slopes`; `steep` as a column."""
     steep = torch.empty(len(memory))
+    highest = torch.zeros(len(memory)) if small else memory[:, :vocab].amax(1).float()
     numbers = (
-        vocab, memory[:, :vocab].amax(1).float().numpy(), target.numpy(), 2 * z_weight,
+        vocab, highest.numpy(), target.numpy(), 2 * z_weight,
         partition.numpy(), chosen.numpy(), steep.numpy(),
     )  # fmt: skip
     if memory.dtype == torch.bfloat16:
@@ -218,6 +223,7 @@ class _LossSums(Function):
         hidden_grad, head_grad = torch.empty_like(hidden), torch.empty_like(head)
         partition, chosen = torch.empty(2, len(hidden))
         targets = targets.contiguous()
+        small = bool(hidden.norm(dim=1).max() * head.norm(dim=1).max() < SMALL)
         memory = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head) + PAD)
         memory[:, len(head) :] = 0  # products in bf16 look there, and NaN * 0 is NaN
         for start in range(0, len(hidden), LOSS_ROWS):
@@ -227,7 +233,7 @@ class _LossSums(Function):
             logits = torch.mm(part, head.t(), out=block[:, : len(head)])
             # d loss / d logits = steep * slope, `steep` of z-loss; a factor of a row goes to the
             # thin side of each product.
-            steep = _loss_slopes(block, len(head), targets[rows], z_weight, *numbers)
+            steep = _loss_slopes(block, len(head), targets[rows], z_weight, *numbers, small)
             torch.mm(logits, head, out=hidden_grad[rows]).mul_(steep)
             torch.addmm(head_grad, logits.t(), part * steep, beta=min(start, 1), out=head_grad)
         ctx.save_for_backward(hidden_grad, head_grad)

@@ -19,6 +19,7 @@ _LOWEST = np.float32(-87)  # e to it is the least normal number, about
 _LOG2_E = np.float32(1.44269504)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 _MANTISSA = np.int32(23)
+_VECTOR = 32  # numbers in two registers
 
 
 @njit("f4(f4)", **_HOW)
@@ -74,7 +75,7 @@ def loss_slopes(  # type: ignore[no-untyped-def]
 
     Args:
         vocab: V; columns from there on are left alone.
-        highest: of each row.
+        highest: taken off a row before e is raised to it: its maximum, or any number near enough.
         z_twice: 2 * weight of z-loss.
         partition, chosen, steep: `[N]` out: log-partition, the target's logit, and
             1 + z_twice * log-partition.
@@ -140,6 +141,12 @@ def attention_chances_bf16(scores, first, scale):  # type: ignore[no-untyped-def
             scores[m, n, end:] = 0
 
 
+@njit("i8(i8, i8)", **_HOW)
+def _whole(end, most):  # type: ignore[no-untyped-def]
+    """Up to where chances are gone through: whole vectors, the last of them zeros."""
+    return min((end + _VECTOR - 1) // _VECTOR * _VECTOR, most)
+
+
 @njit("void(f4[::1], f4[::1], f4)", **_HOW)
 def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
     mean = np.float32(0)
@@ -151,10 +158,10 @@ def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
 
 @njit("void(f4[:,:,::1], f4[:,:,::1], i8, f4)", **_HOW)
 def attention_slopes(chances, grad, first, scale):  # type: ignore[no-untyped-def]
-    """grad of chances `[M, Q, K]` -> that of scores, through `attention_chances`."""
+    """grad of chances `[M, Q, K]`, finite -> that of scores, through `attention_chances`."""
     for m in range(grad.shape[0]):
         for n in range(grad.shape[1]):
-            end = first + n + 1
+            end = _whole(first + n + 1, grad.shape[2])
             _slopes(chances[m, n, :end], grad[m, n, :end], scale)
             grad[m, n, end:] = 0
 
@@ -165,7 +172,7 @@ def attention_slopes_bf16(chances, grad, first, scale):  # type: ignore[no-untyp
     wide, wide_grad = np.empty(grad.shape[2], np.float32), np.empty(grad.shape[2], np.float32)
     for m in range(grad.shape[0]):
         for n in range(grad.shape[1]):
-            end = first + n + 1
+            end = _whole(first + n + 1, grad.shape[2])
             row, row_grad = wide[:end], wide_grad[:end]
             _widen(chances[m, n, :end], row)
             _widen(grad[m, n, :end], row_grad)
