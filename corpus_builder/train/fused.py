@@ -225,7 +225,8 @@ class _LossSums(Function):
         targets = targets.contiguous()
         small = bool(hidden.norm(dim=1).max() * head.norm(dim=1).max() < SMALL)
         memory = hidden.new_empty(min(LOSS_ROWS, len(hidden)), len(head) + PAD)
-        memory[:, len(head) :] = 0  # products in bf16 look there, and NaN * 0 is NaN
+        if memory.dtype == torch.bfloat16:
+            memory[:, len(head) :] = 0  # its products look there, and NaN * 0 is NaN
         for start in range(0, len(hidden), LOSS_ROWS):
             rows = slice(start, start + LOSS_ROWS)
             part, numbers = hidden[rows], (partition[rows], chosen[rows])
