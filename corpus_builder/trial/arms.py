@@ -63,7 +63,7 @@ def plan_arms(recipe: Recipe, out: Path) -> list[Arm]:
 
     Raises:
         RecipeError: the recipe has no trial, its target names no corpus, or an arm changes the
-            budget.
+            budget or the seed.
     """
     trial, mix = trial_of(recipe), mix_of(recipe)
     base = make_plan(recipe, out)
@@ -113,11 +113,16 @@ def forget_former_arms(recipe: Recipe, out: Path) -> None:
 
 
 def _check_budget(recipe: Recipe, name: str, base: Mix, arm: Mix) -> None:
-    for key in ("tokens", "sequence_length"):
+    why = {
+        "tokens": "all arms train on one budget: see trial.tokens",
+        "sequence_length": "all arms train on sequences of one length",
+        "seed": "the trial gives each arm the same seeds: see trial.seeds",
+    }
+    for key, do in why.items():
         if getattr(base, key) != getattr(arm, key):
             where = recipe.tree.locate(["trial", "arms", name])
             what = f"arm {name!r}: mix.{key} cannot differ between arms"
-            raise RecipeError(where, what, do="all arms train on one budget: see trial.tokens")
+            raise RecipeError(where, what, do=do)
 
 
 def _changed(base: Recipe, arm: Recipe) -> tuple[str, ...]:

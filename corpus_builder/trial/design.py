@@ -13,6 +13,7 @@ from ..mixing.allocation import corpus_shares
 from ..recipe import BASE_ARM, Recipe
 from .arms import Arm, trial_of
 from .data import ArmData, Heldout, allocations_of, arm_data, heldout_of, nests, same_sequences
+from .faithful import check_tokenizers
 from .probes import Probe
 from .runs import Run
 from .settings import Settings
@@ -75,6 +76,7 @@ def design_of(
 
     Raises:
         DataError: a corpus is too short for an arm's weights, or holds too little out.
+        RecipeError: an arm has a tokenizer of its own, and it or the base's loses text.
     """
     trial = trial_of(recipe)
     base = arm_data(arms[BASE_ARM], allocations_of(arms[BASE_ARM], tokens))
@@ -87,4 +89,7 @@ def design_of(
         if name not in apart
     }
     heldout = heldout_of(arms[BASE_ARM], list(headline))
+    check_tokenizers(
+        [arms[name] for name in data], {n: d.tokenizer for n, d in data.items()}, heldout
+    )
     return Design(recipe, arms, data, apart, heldout, headline, probes)

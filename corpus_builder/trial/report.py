@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from ..recipe import BASE_ARM, HEADLINE
 from ..store.atomic import write_json
+from ..store.errors import DataError
 from ..store.tables import write_table
 from ..train.statistics.comparison import Comparison, Terms, Verdict
 from ..train.statistics.forecast import smallest_detectable
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
 from ..train.statistics.verdicts import compare_arms
+from .arms import mix_of
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
-from .data import FEWEST_DOCUMENTS
+from .data import FEWEST_DOCUMENTS, allocations_of
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -281,18 +283,7 @@ def _odds(
 
 def _warnings(design: Design, settings: Settings) -> list[str]:
     """What may keep a verdict from holding where the mix is used."""
-    mix, found = design.recipe.mix, []
-    if mix is not None and settings.tokens < mix.tokens:
-        times = mix.tokens / settings.tokens
-        parts = design.data[BASE_ARM].allocations
-        worst = max(parts, key=lambda part: part.epochs)
-        if worst.epochs * times > 1:
-            found.append(
-                f"the mix is {times:.3g} times as long as a run: corpus {worst.name!r} is read "
-                f"{worst.epochs:.2g} times here, {worst.epochs * times:.2g} times there; "
-                "what repetition costs is not measured"
-            )
-    found += [
+    found = _repetition(design, settings) + [
         f"{name!r} is not scored: {count} held-out {'text' if count == 1 else 'texts'}, and "
         f"{FEWEST_DOCUMENTS} are the least"
         for name, count in design.heldout.few.items()
@@ -303,10 +294,44 @@ def _warnings(design: Design, settings: Settings) -> list[str]:
     return found
 
 
+def _repetition(design: Design, settings: Settings) -> list[str]:
+    """Arms that the mix repeats more often than their runs do, or that it cannot be filled by.
+
+    The base's note stands for arms that say the same.
+    """
+    mix = mix_of(design.recipe)
+    if settings.tokens >= mix.tokens:
+        return []
+    found: list[tuple[str, str]] = []
+    for arm, data in design.data.items():
+        worst = max(data.allocations, key=lambda part: part.epochs)
+        try:
+            there = allocations_of(design.arms[arm], mix.tokens)
+        except DataError as error:
+            said = f"a mix of {mix.tokens:,} tokens cannot be filled: {error.what}"
+            found.append((arm, said))
+            continue
+        times = next(part.epochs for part in there if part.name == worst.name)
+        if times > 1:
+            said = (
+                f"the mix is {mix.tokens / settings.tokens:.3g} times as long as a run: corpus "
+                f"{worst.name!r} is read {worst.epochs:.2g} times here, {times:.2g} times there; "
+                "what repetition costs is not measured"
+            )
+            if (BASE_ARM, said) not in found:
+                found.append((arm, said))
+    return [said if arm == BASE_ARM else f"arm {arm!r}: {said}" for arm, said in found]
+
+
 def _wide(prospect: Prospect, verdicts: Mapping[str, ArmVerdict]) -> list[str]:
-    """Where "equivalent" says little."""
-    equal = [arm for arm, found in verdicts.items() if found.headline.verdict == Verdict.EQUIVALENT]
-    same = [arm for arm in equal if not verdicts[arm].headline.identical]
+    """Where "equivalent" says little, in the headline or on a corpus."""
+    same = [
+        arm
+        for arm, found in verdicts.items()
+        if any(
+            c.verdict == Verdict.EQUIVALENT and not c.identical for c in found.comparisons.values()
+        )
+    ]
     if prospect.margin_declared or prospect.margin <= WIDE_MARGIN or not same:
         return []
     return [

@@ -19,7 +19,7 @@ import psutil
 import pyarrow as pa
 
 from ..store.atomic import write_json
-from ..store.errors import EngineError
+from ..store.errors import DataError, EngineError
 from ..store.tables import FileInfo, write_table
 from ..train.data import MixBatches
 from .runs import DOCUMENTS, PAIRS, Run
@@ -63,7 +63,7 @@ class Training:
         run = self.runs[task["run"]]
         if task["kind"] == "machine":
             return self._machine(run)
-        with _device_of(run):
+        with _on_device(run):
             if task["kind"] == "room":
                 return self._room(run)
             return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
@@ -148,8 +148,8 @@ def models_in(own: int, free: int) -> int:
 
 
 @contextmanager
-def _device_of(run: Run) -> Iterator[None]:
-    """Says what is wrong with the device a trial trains on; gives back what was taken there."""
+def _on_device(run: Run) -> Iterator[None]:
+    """Says which run went wrong, and what is wrong with its device; gives back what was taken."""
     import torch
 
     if run.settings.machine.device == "cuda" and not torch.cuda.is_available():
@@ -161,6 +161,9 @@ def _device_of(run: Run) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         do = "train fewer models at once: lower --workers; or a smaller model"
         raise EngineError(run.name, "the GPU's memory is full", do=do) from error
+    except DataError as error:
+        where = f"arm {run.arm!r}, seed {run.seed}, {error.where}"
+        raise DataError(where, error.what, allowed=error.allowed, do=error.do) from error
     finally:
         torch.cuda.empty_cache()  # a process that did one task may stay while others do theirs
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from spine import corpus, write_recipe
+from tokenizers import Tokenizer, models, pre_tokenizers
 from trials import HALF, Tried, recipe, tried
 
 from corpus_builder.recipe import HEADLINE
@@ -265,6 +266,49 @@ def test_an_arm_with_its_own_tokenizer_is_compared_by_bytes(
 def test_a_budget_of_an_arm_s_own_is_refused(documents: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"mix\.tokens cannot differ"):
         tried(recipe(documents, {"longer": {"mix.tokens": 9_000}}), tmp_path)
+
+
+def test_a_seed_of_an_arm_s_own_is_refused(documents: Path, tmp_path: Path) -> None:
+    """Its orders would be the base's, a seed further: pairs would not be independent."""
+    with pytest.raises(RecipeError, match=r"mix\.seed cannot differ .*trial\.seeds"):
+        tried(recipe(documents, {"other": {"mix.seed": 1}}), tmp_path)
+
+
+def test_an_arm_that_loses_text_is_refused_before_training(documents: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lower.json"
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "[SEP]": 1, "the": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.save(str(path))
+    content = recipe(documents, {"words": {"tokenizer": {"path": str(path), "eos": "[SEP]"}}})
+    with pytest.raises(RecipeError, match="arm 'words': the tokenizer does not keep"):
+        tried(content, tmp_path / "out")
+
+
+def test_a_run_that_diverges_is_named(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(_: Any, row: dict[str, Any]) -> None:
+        raise DataError(f"training, step {row['step']}", "diverged", do="lower the rate")
+
+    monkeypatch.setattr("corpus_builder.train.loop._Run._check", check)
+    said = r"arm '(base|half)', seed \d, training, step 1: diverged; lower the rate"
+    with pytest.raises(CorpusError, match=said):
+        tried(recipe(documents, {"half": HALF}), tmp_path)
+
+
+def test_what_the_whole_mix_repeats_is_said_of_each_arm(documents: Path, tmp_path: Path) -> None:
+    arms = {
+        "more-code": {"mix.weights": {"notes": 0.4, "code": 0.6}},
+        "most-code": {"mix.weights": {"notes": 0.05, "code": 0.95}},
+    }
+    content = recipe(documents, arms)
+    content["mix"] |= {"tokens": 150_000, "max_epochs": {"notes": 9, "code": 1.5}}
+    warnings = tried(content, tmp_path).report.warnings
+    repeats = "arm 'more-code': the mix is 46.9 times as long as a run: corpus 'code' is read 0.0"
+    assert any(line.startswith(repeats) for line in warnings)
+    cannot = "arm 'most-code': a mix of 150,000 tokens cannot be filled: too little data"
+    assert any(line.startswith(cannot) for line in warnings)
+    assert not any(line.startswith("the mix is") for line in warnings)  # the base repeats nothing
 
 
 def test_a_target_must_name_a_corpus(documents: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from corpus_builder.store.errors import EngineError
 from corpus_builder.trial.settings import Machine
 from corpus_builder.trial.trainer import Trainer
 from corpus_builder.trial.trial import Unfollowed
-from corpus_builder.trial.work import CUDA_CONTEXT, Training, _device_of, models_in
+from corpus_builder.trial.work import CUDA_CONTEXT, Training, _on_device, models_in
 
 
 def run(device: str) -> Any:
@@ -23,15 +23,15 @@ def run(device: str) -> Any:
 def test_models_of_a_gpu_are_not_trained_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     said = r"half-0-1234: .*there is none here; go on where one is"
-    with pytest.raises(EngineError, match=said), _device_of(run("cuda")):
+    with pytest.raises(EngineError, match=said), _on_device(run("cuda")):
         raise AssertionError("nothing is trained")
-    with _device_of(run("cpu")):
+    with _on_device(run("cpu")):
         pass
 
 
 def test_a_full_gpu_asks_for_fewer_models_at_once() -> None:
     said = r"memory is full; .*lower --workers"
-    with pytest.raises(EngineError, match=said), _device_of(run("cpu")):
+    with pytest.raises(EngineError, match=said), _on_device(run("cpu")):
         raise torch.OutOfMemoryError("out of memory")
 
 
