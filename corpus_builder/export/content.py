@@ -121,8 +121,8 @@ class Content:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weights of the mix over its whole budget, as requested, summing to 1."""
-        return {part.name: float(part.requested) for part in self.mix.allocation(self.context)}
+        """Weights of the mix over its whole budget, as realised under its caps, summing to 1."""
+        return {part.name: float(part.realised) for part in self.mix.allocation(self.context)}
 
     @property
     def heldout(self) -> HeldoutStage:

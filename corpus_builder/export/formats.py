@@ -23,7 +23,8 @@ class Format:
 
     Attributes:
         whats: contents it can hold, the default first.
-        reads: how its reader is to be set up; `{T}` is the sequence length.
+        reads: how its reader is to be set up; `{T}` is the sequence length, `{T1}` one less,
+            `{dtype}` and `{size}` are a token's type and bytes.
     """
 
     name: str
@@ -68,15 +69,15 @@ FORMATS = {
         ),
         Format(
             "datatrove", ("documents", "mix"), "datatrove .ds, .ds.index, .ds.metadata",
-            {"documents": "DatatroveFolderDataset(target/CORPUS, ...)",
-             "mix": "DatatroveFileDataset(target/mix/00000_mix.ds, seq_len={T1}): windows of "
-                    "seq_len + 1 = {T} tokens are the sequences"},
+            {"documents": "DatatroveFolderDataset(target/CORPUS, seq_len=..., token_size={size})",
+             "mix": "DatatroveFileDataset(target/mix/00000_mix.ds, seq_len={T1}, "
+                    "token_size={size}): windows of seq_len + 1 = {T} tokens are the sequences"},
         ),
         Format(
             "olmo", ("mix", "documents"), "OLMo-core headerless .npy with .csv.gz",
-            {"mix": "NumpyFSLDataset(target/*.npy, sequence_length={T}); with intra-document "
-                    "masks take the ends from .csv.gz, as sequences cut documents",
-             "documents": "NumpyFSLDataset(target/CORPUS/*.npy, ...)"},
+            {"mix": "NumpyFSLDataset(target/*.npy, sequence_length={T}, dtype=np.{dtype}); with "
+                    "intra-document masks take the ends from .csv.gz, as sequences cut documents",
+             "documents": "NumpyFSLDataset(target/CORPUS/*.npy, dtype=np.{dtype}, ...)"},
         ),
     )
 }  # fmt: skip
@@ -98,7 +99,12 @@ def choose(to: str, what: str | None) -> tuple[Format, str]:
     return entry, chosen
 
 
-def how_to_read(entry: Format, what: str, sequence_length: int) -> str:
-    """How a trainer is to be set up for an export."""
-    text = entry.reads[what]
+def how_to_read(entry: Format, what: str, sequence_length: int, token_size: int) -> str:
+    """How a trainer is to be set up for an export.
+
+    Args:
+        token_size: bytes of a token, 2 or 4.
+    """
+    text = entry.reads[what].replace("{size}", str(token_size))
+    text = text.replace("{dtype}", f"uint{8 * token_size}")
     return text.replace("{T1}", str(sequence_length - 1)).replace("{T}", str(sequence_length))

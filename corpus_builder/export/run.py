@@ -123,7 +123,7 @@ def _describe(content: Content, recipe: str, entry: Format, what: str) -> Export
         ),
         sequence_length=content.sequence_length,
         weights=content.weights,
-        reads=how_to_read(entry, what, content.sequence_length),
+        reads=how_to_read(entry, what, content.sequence_length, content.dtype.itemsize),
         counts={},
         files=[],
     )

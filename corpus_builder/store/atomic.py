@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import LockedError
+from .errors import DataError, LockedError
 
 TEMP_SUFFIX = ".part"
 
@@ -80,9 +80,15 @@ def run_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it.
+        DataError: the folder cannot be made, or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = (folder / ".lock").open("a+")
+    except OSError as error:
+        what = f"cannot be written to: {error.strerror}"
+        raise DataError(str(folder), what, do="name another folder") from error
+    with held as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,13 +10,17 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from exported import LENGTH, Run
 
 from corpus_builder.cli.main import cli
+from corpus_builder.export.content import Content
 from corpus_builder.export.formats import FORMATS, choose
+from corpus_builder.mixing.allocation import allocate
 from corpus_builder.store.errors import DataError, IntegrityError, RecipeError
 
 EVERY = [(name, what) for name, entry in FORMATS.items() for what in entry.whats]
@@ -66,6 +70,32 @@ def test_manifest_says_what_it_was_made_from(narrow: Run, tmp_path: Path) -> Non
         for corpus, found in narrow.documents.items()
     }
     assert documents.weights == {"docs": 0.5, "code-x": 0.5}
+
+
+@pytest.mark.parametrize("to", ["datatrove", "olmo"])
+@pytest.mark.parametrize("what", ["mix", "documents"])
+def test_readers_are_told_how_wide_a_token_is(
+    to: str, what: str, narrow: Run, wide: Run, tmp_path: Path
+) -> None:
+    for run, size in ((narrow, 2), (wide, 4)):
+        reads = run.export(to, tmp_path / str(size), what).manifest.reads
+        said = {"datatrove": f"token_size={size}", "olmo": f"dtype=np.uint{8 * size}"}[to]
+        assert said in reads
+
+
+def test_weights_are_those_that_the_caps_left() -> None:
+    parts = allocate(
+        {"few": 10, "many": 100}, {"few": 0.5, "many": 0.5}, tokens=60, sequence_length=1,
+        max_epochs=1, on_short="redistribute",
+    )  # fmt: skip
+    content: Any = SimpleNamespace(mix=SimpleNamespace(allocation=lambda _: parts), context=None)
+    assert Content.weights.fget(content) == {"few": 10 / 60, "many": 50 / 60}
+
+
+def test_a_target_that_cannot_be_is_an_error_of_ours(narrow: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written to: Not a directory"):
+        narrow.export("olmo", tmp_path / "file" / "x")
 
 
 def test_same_export_already_there_is_left_alone(narrow: Run, tmp_path: Path) -> None:
