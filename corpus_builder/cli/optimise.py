@@ -134,10 +134,15 @@ def print_report(screen: Console, report: OptimiseReport, folder: Path) -> None:
             f"predicted: {gain.value:.4f} bits per byte below the {name} mix "
             f"({gain.low:+.4f} to {gain.high:+.4f})"
         )
-    if answer.flat:
+    if regression.explained <= 0:
         screen.print(
-            "[yellow]flat optimum[/]: the swarm does not tell this mix from the natural one; the "
-            "natural mix is as good an answer"
+            "[yellow]cannot tell[/]: the regression explains nothing of the runs left out, so the "
+            "mix chosen means little; more runs may help (--runs)"
+        )
+    elif answer.flat:
+        screen.print(
+            "[yellow]flat optimum[/]: the swarm does not tell this mix from the natural one, which "
+            "may be as good"
         )
     for name in report.binding:
         screen.print(f"[yellow]cap[/]  {name} would have more if mix.max_epochs let it")

@@ -25,6 +25,9 @@ what it leaves."""
 CLEAR = 2.0
 """With 1, 21 of 30 draws of 32 of RegMix's runs choose the ensemble, at four times the regret."""
 
+MOST_LEFT = 0.5
+"""Share of the spread between runs that a law which takes over leaves unexplained, at most."""
+
 ENSEMBLE = ("concave power law", "LightGBM")
 ENSEMBLE_NAME = " + ".join(ENSEMBLE)
 
@@ -146,7 +149,11 @@ class Choice:
 
 
 def choose(laws: Sequence[Law], swarm: Swarm, weights: Array) -> Choice:
-    """Cross-validate the candidates on each problem (`weights` `[problems, n]`)."""
+    """Cross-validate the candidates on each problem (`weights` `[problems, n]`).
+
+    The first stands unless another is clearly better, or explains most where it explains nothing:
+    one run that it misses by far makes every difference between errors look unsure.
+    """
     found = left_out(laws, swarm, weights)
     names, share = tuple(found), weights / weights.sum(1, keepdims=True)
     squared = np.stack([(predicted - swarm.headline) ** 2 for predicted in found.values()])
@@ -155,7 +162,10 @@ def choose(laws: Sequence[Law], swarm: Swarm, weights: Array) -> Choice:
     mean = (share * gains).sum(2)
     runs = np.maximum((weights > 0).sum(1) - 1, 1)
     deviation = np.sqrt((share * (gains - mean[:, :, None]) ** 2).sum(2) / runs)
-    clear = mean > CLEAR * deviation
+    centre = (share * swarm.headline).sum(1)[:, None]
+    spread = (share * (swarm.headline - centre) ** 2).sum(1)
+    lost = (errors[0] >= spread) & (errors < MOST_LEFT * spread)
+    clear = (mean > CLEAR * deviation) | lost
     clear[0] = True
     return Choice(names, np.where(clear, errors, np.inf).argmin(0), np.sqrt(errors))
 

@@ -106,7 +106,9 @@ def _head(path: Path, report: OptimiseReport) -> str:
         f"Predicted: {answer.predicted['best']:.4f} bits per byte at such a run's size, "
         f"{gain.value:+.4f} below natural ({gain.low:+.4f} to {gain.high:+.4f}).",
         *(
-            ["FLAT OPTIMUM: the swarm does not tell this mix from the natural one."]
+            ["CANNOT TELL: the regression explains nothing of the runs left out."]
+            if answer.regression.explained <= 0
+            else ["FLAT OPTIMUM: the swarm does not tell this mix from the natural one."]
             if answer.flat
             else []
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from swarms import HELPS, measured, mixes, truth
@@ -51,6 +53,28 @@ def test_a_clearly_better_candidate_is_taken() -> None:
     choice = choose(laws, planted, np.ones((1, 64)))
     assert choice.names[choice.chosen[0]] == "concave power law"
     assert choice.errors[1, 0] < choice.errors[0, 0]
+
+
+def test_a_law_that_explains_nothing_gives_way_to_one_that_explains_most() -> None:
+    """One corner that the first misses by far hides how much better the other is elsewhere."""
+
+    class Mean(ExponentialLaw):
+        """Says the mean of what it was shown, and of a corner that it is 3 higher."""
+
+        name = "mean"
+
+        def fit(self, x, losses, weights):  # type: ignore[no-untyped-def]
+            share = weights / weights.sum(1, keepdims=True)
+            mean = (share * losses).sum(1)[:, None]
+            predict = lambda mixes: mean + 3.0 * (mixes.max(1) > 0.999)[None]  # noqa: E731
+            return SimpleNamespace(predict=predict)
+
+    x = mixes(24)
+    x[0] = np.eye(x.shape[1])[0]
+    planted = Swarm(x, truth(x, "qa")[None], np.ones(1))
+    choice = choose((Mean(), concave()), planted, np.ones((1, 24)))
+    assert choice.errors[0, 0] > planted.headline.std()
+    assert choice.names[choice.chosen[0]] == "concave power law"
 
 
 def test_several_targets_are_fitted_one_by_one_and_summed() -> None:
