@@ -121,8 +121,10 @@ class Content:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weights of the mix over its whole budget, as realised under its caps, summing to 1."""
-        return {part.name: float(part.realised) for part in self.mix.allocation(self.context)}
+        """Weights over the whole mix, summing to 1: as requested, or realised where caps bind."""
+        parts = self.mix.allocation(self.context)
+        bound = any(part.capped for part in parts)
+        return {part.name: float(part.realised if bound else part.requested) for part in parts}
 
     @property
     def heldout(self) -> HeldoutStage:

@@ -58,7 +58,7 @@ class ExportManifest(_Model):
     tokenizer: TokenizerEntry
     sequence_length: int
     weights: dict[str, float] = Field(
-        description="Of the whole mix, as realised under its caps; they add up to 1."
+        description="Of the mix, as requested, or as realised where caps bind; they add up to 1."
     )
     reads: str = Field(description="How a trainer is set up for it.")
     counts: dict[str, Any]
