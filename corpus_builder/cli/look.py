@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +162,7 @@ def verify_command(
     """
     from dataclasses import asdict
 
-    from ..report.verify import verify
+    from ..report.verify import verify, verify_accounts
     from ..store.errors import DataError, IntegrityError
 
     plan = plan_of(recipe, overrides, out)
@@ -171,7 +171,8 @@ def verify_command(
         raise DataError(str(plan.out), "nothing is built yet", do=f"corpus run {recipe}")
     findings, files, size = [], 0, 0
     with _hashing(sum(len(u.files) for m in manifests for u in m.units), not as_json) as tick:
-        for checked in verify(plan.out / "stages", manifests):
+        hashed = verify(plan.out / "stages", manifests)
+        for checked in chain(hashed, verify_accounts(plan.context, manifests)):
             tick()
             files, size = files + 1, size + checked.bytes
             if checked.finding:

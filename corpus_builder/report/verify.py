@@ -5,12 +5,16 @@ Invariant: reads only; each problem names the stage and file, and what to do.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..store.atomic import sha256_file
-from ..store.errors import IntegrityError
+from ..stages.base import Context, Stage
+from ..stages.mix import MixStage
+from ..stages.seal import manifest_of
+from ..store.atomic import json_bytes, sha256_file
+from ..store.errors import CorpusError, IntegrityError
 from ..store.manifest import StageManifest
 
 
@@ -46,6 +50,41 @@ def verify(stages: Path, manifests: list[StageManifest]) -> Iterator[Checked]:
                 yield Checked(
                     file.bytes, _file(path, manifest.stage, file.path, file.bytes, file.sha256)
                 )
+
+
+def verify_accounts(context: Context, manifests: list[StageManifest]) -> Iterator[Checked]:
+    """Check that each manifest says what the stage's records come to, and the order of the mix.
+
+    Weights, epochs and effective tokens of a mix are computed again, and so is its order.
+    """
+    by_id = {stage.id: stage for stage in context.stages.values()}
+    for manifest in manifests:
+        stage = by_id[manifest.stage]
+        yield Checked(0, _accounts(context, stage, manifest))
+        if isinstance(stage, MixStage):
+            yield Checked(0, _order(context, stage))
+
+
+def _accounts(context: Context, stage: Stage, manifest: StageManifest) -> Finding | None:
+    try:
+        expected = manifest_of(context, stage).model_dump(mode="json")
+    except (CorpusError, OSError, ValueError) as error:  # what it is made from may be damaged
+        return Finding(manifest.stage, f"its accounts cannot be checked: {error}")
+    found = json.loads(json_bytes(manifest.model_dump(mode="json")))
+    expected = json.loads(json_bytes(expected | {"versions": manifest.versions}))
+    other = [key for key in found if found[key] != expected[key]]
+    what = f"its manifest has other {' and '.join(other)} than its records come to"
+    return Finding(manifest.stage, what) if other else None
+
+
+def _order(context: Context, stage: MixStage) -> Finding | None:
+    try:
+        recorded = context.record(stage, "dataset", "dataset").facts["stream"]
+        if recorded == stage.order(context).fingerprint():
+            return None
+    except CorpusError as error:
+        return Finding(stage.id, f"its order cannot be checked: {error}")
+    return Finding(stage.id, "the order on record is not that of the mix (its fingerprint differs)")
 
 
 def _manifest(manifest: StageManifest, known: set[str]) -> Finding | None:

@@ -34,16 +34,21 @@ def versions() -> dict[str, str]:
 
 def seal(context: Context, stage: Stage) -> StageManifest:
     """Write the manifest of a stage whose units are all current."""
+    manifest = manifest_of(context, stage)
+    write_manifest(context.folder(stage), manifest)
+    shutil.rmtree(context.folder(stage) / "work", ignore_errors=True)
+    return manifest
+
+
+def manifest_of(context: Context, stage: Stage) -> StageManifest:
+    """What the records of a stage come to, all of which are there."""
     records = [
         context.record(stage, phase.name, unit)
         for phase in stage.phases(context)
         if not phase.work
         for unit in phase.units
     ]
-    manifest = _manifest(context, stage, records)
-    write_manifest(context.folder(stage), manifest)
-    shutil.rmtree(context.folder(stage) / "work", ignore_errors=True)
-    return manifest
+    return _manifest(context, stage, records)
 
 
 def _manifest(context: Context, stage: Stage, records: list[UnitRecord]) -> StageManifest:

@@ -270,6 +270,25 @@ def test_verify_exits_with_5_and_names_the_file(
     assert code == 5 and json.loads(text)["findings"][0]["where"] == f"{manifest.stage}/{name}"
 
 
+def test_verify_reads_the_accounts_of_a_mix_against_its_records(
+    say: Say, recipe: Path, out: Path, small: Built
+) -> None:
+    folder = out / "stages" / small.manifests["mix"].stage
+    manifest, record = folder / "manifest.json", folder / "records" / "dataset" / "dataset.json"
+    untouched = manifest.read_text()
+    content = json.loads(untouched)
+    next(iter(content["facts"]["corpora"].values()))["effective_tokens"] += 1
+    manifest.write_text(json.dumps(content))
+    code, _, err = say("verify", recipe, "--out", out)
+    assert code == 5 and f"{folder.name}: its manifest has other facts than" in err
+    manifest.write_text(untouched)
+    content = json.loads(record.read_text())
+    content["facts"]["stream"] = "0" * 64
+    record.write_text(json.dumps(content))
+    code, _, err = say("verify", recipe, "--out", out)
+    assert code == 5 and f"{folder.name}: the order on record is not that of the mix" in err
+
+
 def test_buckets_are_set_run_shown_and_verified(say: Say, recipe: Path, out: Path) -> None:
     cut = "{by: n_words, quantiles: [50%], times: [1, 3]}"
     here = [recipe, "--out", out, "--set", f"mix.buckets.notes={cut}"]
