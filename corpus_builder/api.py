@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +148,10 @@ class Plan:
         return export(plan.context, plan.recipe.name, to, place, what)
 
     def verify(self) -> list[Finding]:
-        """Hash everything again; what is not as the manifests claim."""
-        from .report.verify import verify
+        """Hash everything again, check every sum; what is not as the manifests claim."""
+        from .report.verify import verify, verify_accounts
 
-        checks = verify(self.definition.out / "stages", self.manifests())
+        plan, manifests = self.definition, self.manifests()
+        hashed = verify(plan.out / "stages", manifests)
+        checks = chain(hashed, verify_accounts(plan.context, manifests))
         return [checked.finding for checked in checks if checked.finding]
