@@ -29,18 +29,13 @@ from .recipe_models import (
 from .recipe_patch import CORPUS_KEYS, OFF, patch_all
 from .recipe_signals import SignalCheck, check_scores
 from .recipe_stages import VERBS, Reader, Stage, check_order
+from .recipe_trial import BASE_ARM, FIXED, arm_nodes, check_arm, check_trial
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 
 M = TypeVar("M", bound=Model)
 
 KEYS = ("name", "description", "corpora", "dedup", "heldout", "tokenizer", "mix", "trial")
-BASE_ARM = "base"
-"""What reports call the recipe as it stands; no arm may have this name."""
-HEADLINE = "headline"
-"""What reports call the weighted mean over corpora that counts; no corpus of a trial may have this
-name."""
-_FIXED = ("name", "description", "heldout", "trial")
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,7 @@ class Recipe:
         if name not in (*arms, BASE_ARM):
             what = f"recipe {self.name} has no arm {name!r}"
             raise RecipeError(self.tree.where, what, allowed=did_you_mean(name, [*arms, BASE_ARM]))
-        changes = _arm_nodes(self.tree)[name] if name != BASE_ARM else {}
+        changes = arm_nodes(self.tree)[name] if name != BASE_ARM else {}
         return _read(patch_all(_without_trial(self.tree), changes))
 
 
@@ -146,15 +141,25 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
             raise RecipeError(
                 f"--set {text}", "has no value", allowed="allowed: --set dotted.path=value"
             )
-        tree = patch_all(tree, {key: yamlfile.parse(value, f"--set {key}", lines=False)})
+        tree = _overridden(tree, key, yamlfile.parse(value, f"--set {key}", lines=False))
     return _read(tree)
 
 
+def _overridden(tree: Node, key: str, value: Node) -> Node:
+    """The recipe with `key` set; mappings merge, so that an empty one may be a slip."""
+    found = patch_all(tree, {key: value})
+    if value.mapping is not None and not value.mapping and found.plain() == tree.plain():
+        what = "{} is merged into what is there, and so changes nothing"
+        do = f"to take a part away: --set {key}.<name>=off, where it can be off"
+        raise RecipeError(value.where, what, do=do)
+    return found
+
+
 def check_files(recipe: Recipe) -> None:
-    """Refuse a recipe whose model files are not there (inputs are looked for by the plan).
+    """Refuse a recipe whose own files are not there (inputs are looked for by the plan).
 
     Raises:
-        RecipeError: a tokenizer or language model it names is no file.
+        RecipeError: a tokenizer, language model or file of minimal pairs that it names is no file.
     """
     problems = Problems()
     named = [(recipe.tokenizer.path, recipe.tree.locate(["tokenizer"]), "tokenizer")]
@@ -163,6 +168,9 @@ def check_files(recipe: Recipe) -> None:
             if isinstance(stage.config, Language):
                 path = f"corpora.{corpus.name}.{stage.name}.model"
                 named.append((stage.config.model, stage.where, path))
+    for name, pairs in recipe.trial.pairs.items() if recipe.trial else ():
+        where = recipe.tree.locate(["trial", "pairs", name])
+        named.append((pairs, where, f"trial.pairs.{name}"))
     for file, where, key in named:
         if file is not None and not Path(file).is_file():
             do = "check the path; it is relative to the working directory"
@@ -181,12 +189,6 @@ def _read(tree: Node) -> Recipe:
     return recipe
 
 
-def _arm_nodes(tree: Node) -> dict[str, Mapping[str, Node]]:
-    trial = (tree.mapping or {})["trial"].mapping or {}
-    arms = trial["arms"].mapping or {} if "arms" in trial else {}
-    return {name: arm.mapping or {} for name, arm in arms.items()}
-
-
 def _without_trial(tree: Node) -> Node:
     entries = {key: node for key, node in (tree.mapping or {}).items() if key != "trial"}
     return Node(entries, tree.where)
@@ -196,12 +198,12 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
     """Every arm's patch applies, gives a valid recipe, and changes something."""
     problems, base = reader.problems, {**recipe.to_canonical(), "trial": None}
     arms = recipe.tree.locate(["trial", "arms"])
-    for name, changes in _arm_nodes(recipe.tree).items():
+    for name, changes in arm_nodes(recipe.tree).items():
         where = next((node.where for node in changes.values()), arms)
         problems.prefix = f"arm {name!r}: "
         before = len(problems.found)
         for path, node in changes.items():
-            if path.partition(".")[0] in _FIXED:
+            if path.partition(".")[0] in FIXED:
                 do = "all arms share it"
                 problems.add(node.where, f"{path} cannot differ between arms", do=do)
         tree = problems.attempt(
@@ -210,6 +212,8 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
         if tree is None or len(problems.found) > before:
             continue
         patched = _Builder(reader).recipe(tree)
+        if len(problems.found) == before:
+            check_arm(recipe, name, patched, problems)
         if len(problems.found) == before and patched.to_canonical() == base:
             problems.add(where, "changes nothing", do="remove it; A/A arms are the trial's own")
     problems.prefix = ""
@@ -257,7 +261,7 @@ class _Builder:
         )
         if "corpora" in entries:
             self._check_names(recipe)
-        self._check_trial(recipe)
+        check_trial(recipe, self._problems)
         return recipe
 
     def _check_keys(self, entries: Mapping[str, Node], allowed: Sequence[str], path: str) -> None:
@@ -372,20 +376,3 @@ class _Builder:
         if name not in names:
             allowed = did_you_mean(name, names)
             self._problems.add(where, f"{key}: there is no corpus {name!r}", allowed=allowed)
-
-    def _check_trial(self, recipe: Recipe) -> None:
-        if recipe.trial is None:
-            return
-        where = recipe.tree.locate(["trial"])
-        entries = recipe.tree.mapping or {}
-        for key, why in (("mix", "trains on the mix"), ("heldout", "is scored on held-out text")):
-            if key not in entries or entries[key].value == OFF:
-                self._problems.add(where, f"a trial {why}", do=f"add {key}:")
-        for path in recipe.scored_as(HEADLINE):
-            what = f"{'.'.join(path)}: a trial calls its weighted mean so"
-            self._problems.add(recipe.tree.locate(path), what, do="rename it")
-        if BASE_ARM in recipe.trial.arms:
-            what = f"arm name {BASE_ARM!r} means the recipe as it stands"
-            self._problems.add(
-                recipe.tree.locate(["trial", "arms", BASE_ARM]), what, do="rename it"
-            )

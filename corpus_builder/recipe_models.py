@@ -359,6 +359,13 @@ class ModelShape(Model):
     width: int = Field(ge=16, le=16384, multiple_of=16)
 
 
+def _without_off(value: Any) -> Any:
+    """What of a mapping is not off; nothing where it is off as a whole."""
+    if isinstance(value, dict):
+        return {name: part for name, part in value.items() if part != "off"}
+    return {} if value == "off" else value
+
+
 def _size_or_shape(value: Any) -> str:
     return "shape" if isinstance(value, dict | ModelShape) else "size"
 
@@ -376,9 +383,9 @@ class Trial(Model):
             headline; None is its share of the mix. Arms that change what a corpus' documents are
             need one.
         margin: differences below it do not matter, in bits per byte; None is what the trial is
-            forecast to resolve.
+            forecast to resolve, .025 at most.
         pairs: name -> a file of minimal pairs (BLiMP's columns) that every model is tried on.
-        arms: name -> the patch, as written.
+        arms: name -> the patch, as written; `off` leaves one out, or all of them.
     """
 
     model: Annotated[
@@ -395,4 +402,4 @@ class Trial(Model):
     ) = None
     margin: float | None = Field(default=None, gt=0)
     pairs: dict[Name, Text] = {}
-    arms: dict[Name, dict[str, Any]] = {}
+    arms: Annotated[dict[Name, dict[str, Any]], BeforeValidator(_without_off)] = {}

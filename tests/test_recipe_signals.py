@@ -85,7 +85,7 @@ def test_a_source_without_columns_takes_the_scores_away(tmp_path: Path) -> None:
     recipe = load(tmp_path, ("    documents: {columns: [edu_score, n_words]}\n", ""),
                   (f"\n      - filter: [{tmp_path}/mine.yaml]", " []"),
                   ("  buckets:\n    web: {by: dclm, edges: [0.5], times: [1, 2]}\n", ""),
-                  ("corpora.web.source.scores.edu_score: int_score", "mix.seed: 1"))  # fmt: skip
+                  ("corpora.web.source.scores.edu_score: int_score", "tokenizer: x"))  # fmt: skip
     sample = recipe.with_patch({"corpora.web.source.sample": "code"})
     assert sample.corpora["web"].source.scores is None
 

@@ -9,11 +9,13 @@ import click
 
 from .common import (
     Size,
+    again,
     console,
     counted,
     emit,
     json_option,
     load,
+    note_arms_apart,
     out_option,
     plan_of,
     recipe_argument,
@@ -38,9 +40,11 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     each with file:line, what is allowed and the nearest name.
     """
     from ..recipe import check_files
+    from ..recipe_trial import refuse_if_all_apart
 
     loaded = load(recipe, overrides)
     check_files(loaded)
+    note_arms_apart(console(stderr=True), refuse_if_all_apart(loaded))
     if as_json:
         emit(loaded.to_canonical())
         return
@@ -66,8 +70,10 @@ def plan_command(
     """
     from ..forecast import forecast
     from ..plan import resources
+    from ..recipe_trial import refuse_if_all_apart
 
     plan = plan_of(recipe, overrides, out)
+    note_arms_apart(console(stderr=True), refuse_if_all_apart(plan.recipe))
     given = resources(workers, memory)
     expected = forecast(plan, given)
     rows = [
@@ -149,30 +155,47 @@ def run_command(
     silent = quiet or as_json
     plan = plan_of(recipe, overrides, out)
     given = resources(workers, memory)
+    trial = plan.recipe.trial
+    wanted = trial is not None and trial.arms and not until and not no_trial
+    trying = wanted and _can_try(plan, again("trial", recipe, out, overrides), quiet=quiet)
     with TerminalWatcher(console(stderr=True), quiet=silent) as watcher:
         report = run_plan(plan, given, until=until, watcher=watcher)
     if not silent:
-        _print_report(plan, report)
-    trial = plan.recipe.trial
-    wanted = trial is not None and trial.arms and not until and not no_trial
-    tried = _try(plan, given, quiet=quiet, silent=silent) if wanted else None
+        verbs = ("funnel", "verify", "peek")
+        _print_report(plan, report, [again(verb, recipe, out, overrides) for verb in verbs])
+    tried = _try(plan, given, silent=silent) if trying else None
     if as_json:
         emit({**_report_json(plan, report), "trial": tried.as_json() if tried else None})
 
 
-def _try(plan: Plan, given: Resources, *, quiet: bool, silent: bool) -> TrialReport | None:
-    """The recipe's trial, where there is what it takes."""
-    from ..trial.trial import missing_packages, run_trial
-    from .trial import TrialWatcher, print_report
+def _can_try(plan: Plan, command: str, *, quiet: bool) -> bool:
+    """Whether the trial can follow; what keeps it from being run is said before anything is built.
 
-    missing = missing_packages()
+    Args:
+        command: that runs the trial alone.
+    """
+    from ..recipe_trial import arms_apart
+    from ..trial.trial import check_before, missing_packages
+
+    screen, missing = console(stderr=True), missing_packages()
     if missing:
         if not quiet:
-            console(stderr=True).print(
-                f"[yellow]note[/] the recipe's trial was left out: it needs {' and '.join(missing)}"
-                f"; pip install 'corpus-builder\\[trial]', then corpus trial {plan.recipe.name}"
+            screen.print(
+                f"[yellow]note[/] the recipe's trial will be left out: it needs "
+                f"{' and '.join(missing)}; pip install 'corpus-builder\\[trial]', then {command}"
             )
-        return None
+        return False
+    check_before(plan.recipe)
+    if not quiet:
+        note_arms_apart(screen, arms_apart(plan.recipe))
+    return True
+
+
+def _try(plan: Plan, given: Resources, *, silent: bool) -> TrialReport:
+    """The recipe's trial."""
+    from ..trial.trial import run_trial
+    from .trial import TrialWatcher, print_report
+
     watcher = TrialWatcher(console(stderr=True), quiet=silent)
     with watcher:
         report = run_trial(plan.recipe, plan.out, given, watcher)
@@ -194,7 +217,7 @@ def _report_json(plan: Plan, report: RunReport) -> dict[str, Any]:
     }
 
 
-def _print_report(plan: Plan, report: RunReport) -> None:
+def _print_report(plan: Plan, report: RunReport, next_: list[str]) -> None:
     from ..report.funnel import render
 
     screen = console()
@@ -207,7 +230,4 @@ def _print_report(plan: Plan, report: RunReport) -> None:
     if (plan.out / "mix").exists():
         screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
     screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")
-    screen.print(
-        f"[bold]next[/]       corpus funnel {plan.recipe.name} --rules · corpus verify "
-        f"{plan.recipe.name} · corpus peek {plan.recipe.name}"
-    )
+    screen.print(f"[bold]next[/]       {' · '.join(next_)}", soft_wrap=True)

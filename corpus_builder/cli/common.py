@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,6 +75,25 @@ def plan_of(recipe: str, overrides: tuple[str, ...], out: Path | None) -> Plan:
 
     loaded = load(recipe, overrides)
     return make_plan(loaded, out or Path("runs") / loaded.name)
+
+
+def again(verb: str, recipe: str, out: Path | None, overrides: tuple[str, ...] = ()) -> str:
+    """The command line of a verb on the same recipe and folder, to be typed as it stands."""
+    parts = ["corpus", verb, recipe, *(["--out", str(out)] if out else [])]
+    for text in overrides:
+        parts += ["--set", text]
+    return shlex.join(parts)
+
+
+def note_arms_apart(screen: Console, arms: Iterable[str]) -> None:
+    """Say before any work which arms will get no verdict."""
+    names = ", ".join(arms)
+    if names:
+        screen.print(
+            f"[yellow]note[/] not comparable, and left out: {names}. Such an arm changes which "
+            "texts a corpus holds; declare trial.target (weights over held-out corpora or "
+            "heldout.texts)"
+        )
 
 
 def emit(value: Any) -> None:

@@ -13,9 +13,11 @@ import click
 from .common import (
     Size,
     console,
+    counted,
     emit,
     json_option,
     load,
+    note_arms_apart,
     out_option,
     recipe_argument,
     set_option,
@@ -95,12 +97,15 @@ def trial_command(
     --self-test makes the report void.
     """
     from ..plan import resources
+    from ..recipe_trial import arms_apart
     from ..trial.trial import Options, run_trial
 
     loaded = load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
     given = resources(workers, memory)
     options = Options(budget, self_test, lr_check, until_decided)
+    if not quiet:
+        note_arms_apart(console(stderr=True), arms_apart(loaded))
     watcher = TrialWatcher(console(stderr=True), quiet=quiet or as_json)
     with watcher:
         report = run_trial(loaded, folder, given, watcher, options)
@@ -134,17 +139,24 @@ class TrialWatcher(TerminalWatcher):
         super().launched(title, tasks)
         self._models, self._seen, self._loss = (0, tasks), (0, 0.0), ""
 
-    def looked(self, seeds: int, undecided: Sequence[str]) -> None:
-        """Say what goes on."""
-        if not self.quiet:
-            what = f"undecided: {', '.join(undecided)}" if undecided else "all arms are decided"
-            self.console.print(f"[bold]look[/]     after {seeds} seeds, {what}")
+    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
+        """Say what goes on, and what it will cost."""
+        if self.quiet:
+            return
+        what = "no arm goes on: each is decided, or no number of seeds would decide it"
+        if undecided:
+            more = (
+                f"{counted(models, 'model')} more" if models else "the budget has no room for more"
+            )
+            cost = f", about {duration_text(seconds)}" if seconds else ""
+            what = f"undecided: {', '.join(undecided)}; {more}{cost}"
+        self.console.print(f"[bold]look[/]     after {seeds} seeds, {what}")
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         """Move the bar; the loss is a mean over what was trained since it last moved."""
         if tokens > self._seen[0]:
             loss = (nats - self._seen[1]) / (tokens - self._seen[0])
-            self._seen, self._loss = (tokens, nats), f", loss {loss:.3f}"
+            self._seen, self._loss = (tokens, nats), f", training loss {loss:.3f}"
         if self._progress and self._task is not None:
             seconds = max(time.monotonic() - self._began, 1e-9)
             rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s{self._loss}, {runs} models done"
@@ -177,9 +189,20 @@ def prospect_lines(prospect: Prospect) -> list[str]:
         f"with {power.power:.0%} power, if paired differences spread as assumed (sd "
         f"{power.sd_seeds:g} between seeds, {power.sd_documents:g} between documents)"
     )
-    what = "declared" if prospect.margin_declared else "what so many seeds could resolve"
-    lines.append(f"[bold]margin[/]   {prospect.margin:.3f} bits per byte, {what}")
+    lines.append(f"[bold]margin[/]   {prospect.margin:.3f} bits per byte, {_margin(prospect)}")
     return lines
+
+
+def _margin(prospect: Prospect) -> str:
+    """Where it comes from, and whether to expect "equivalent"."""
+    if prospect.margin_declared:
+        return "declared"
+    if prospect.resolvable <= prospect.margin:
+        return "which so many seeds could resolve"
+    return (
+        f"the widest that is not declared; so many seeds could resolve {prospect.resolvable:.3f}, "
+        'so do not expect "equivalent"'
+    )
 
 
 def duration_text(seconds: float) -> str:
@@ -193,15 +216,14 @@ def print_report(screen: Console, report: TrialReport, folder: Path) -> None:
     """The report in the terminal; that it is void comes before anything that it says."""
     if report.void:
         screen.print("[red bold]The report is void[/]: its verdicts prove nothing.")
-    if report.prospect is not None:
-        screen.print(_scores(report))
-        if report.verdicts:
-            screen.print(_comparisons(report))
-        screen.print(_terms(report, report.prospect))
-        for line in _pairs(report):
-            screen.print(line)
-        for arm in report.arms[1:]:
-            screen.print(_about(report, arm))
+    screen.print(_scores(report))
+    if report.verdicts:
+        screen.print(_comparisons(report))
+    screen.print(_terms(report))
+    for line in _pairs(report):
+        screen.print(line)
+    for arm in report.arms[1:]:
+        screen.print(_about(report, arm))
     for arm, changed in report.apart.items():
         screen.print(
             f"[bold]{arm}[/]: [yellow]not comparable[/]: it changes which texts "
@@ -216,8 +238,9 @@ def print_report(screen: Console, report: TrialReport, folder: Path) -> None:
     screen.print(f"[bold]files[/]  {folder}   report.json, measurements and curves as Parquet")
 
 
-def _terms(report: TrialReport, prospect: Prospect) -> str:
+def _terms(report: TrialReport) -> str:
     """What the numbers are of."""
+    prospect = report.prospect
     shown = ", ".join(f"{share:.0%} {corpus}" for corpus, share in report.headline.items())
     declared = "the declared target" if report.target_declared else "the base's mix"
     seeds = sorted({found.look.seeds for found in report.verdicts.values()} or {prospect.seeds})
@@ -308,10 +331,15 @@ def _needed(found: Comparison) -> str:
         return " (within the margin)"
     if found.needed is None:
         return ""
-    seeds = found.needed.difference
-    if seeds is None:
+    seen, none = found.needed.difference, found.needed.equivalence
+    if seen is None and none is None:
         return " (no number of seeds would do: hold out more documents)"
-    return f" (about {seeds:,} seeds would, if the difference is as seen)"
+    ways = [
+        f"about {seeds:,} seeds would, if {what}"
+        for seeds, what in ((seen, "the difference is as seen"), (none, "there is none"))
+        if seeds is not None
+    ]
+    return f" ({'; '.join(ways)})"
 
 
 def _about(report: TrialReport, arm: str) -> str:
@@ -330,7 +358,11 @@ def _about(report: TrialReport, arm: str) -> str:
     )
     if arm in report.slower:
         slower = report.slower[arm]
-        holds = {True: "the sign holds", False: "[red]the sign turns[/]", None: "cannot tell"}
+        holds = {
+            True: "the sign holds",
+            False: "[red]the sign turns[/]",
+            None: "too little to tell",
+        }
         text += (
             f"; at a tenth of the learning rate {slower.comparison.difference:+.4f}: "
             f"{holds[slower.holds]}"

@@ -16,8 +16,9 @@ import numpy as np
 from ..engine import LocalEngine
 from ..fingerprint import fingerprint
 from ..plan import Resources, make_plan
-from ..recipe import BASE_ARM, Recipe
+from ..recipe import Recipe
 from ..recipe_mix import Mix
+from ..recipe_trial import BASE_ARM
 from ..store.atomic import read_json, run_lock, write_json
 from ..store.errors import DataError, RecipeError
 from ..trial.arms import Arm, mix_of, trial_of
@@ -81,7 +82,6 @@ def target_of(recipe: Recipe) -> dict[str, float]:
         what = "trial.target is missing: what is the mix to be good at?"
         example = f"trial: {{model: 1M, target: {{{next(iter(recipe.corpora))}: 1}}}}"
         raise RecipeError(where, what, do=f"name held-out corpora with weights, as in `{example}`")
-    trial_of(recipe)  # checks its names
     _refuse_name(recipe)
     _refuse_mix(recipe, mix_of(recipe))
     total = sum(target.values())

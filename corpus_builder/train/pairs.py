@@ -22,7 +22,8 @@ def pair_columns(
 
     Raises:
         RecipeError: neither `sentence_good, sentence_bad, UID` nor `good, bad, uid` are there.
-        DataError: there are no pairs, or a value is not text; names the row.
+        DataError: there are no pairs, or a value is not text, or both sentences of a pair are the
+            same; names the row.
     """
     allowed = "allowed: " + "; or ".join(", ".join(names) for names in COLUMNS)
     found = [names for names in COLUMNS if {*names} <= {*table.column_names}]
@@ -31,6 +32,10 @@ def pair_columns(
     if not len(table):
         raise DataError(where, "there are no pairs in it")
     good, bad, kind = (_texts(table, name, where) for name in found[0])
+    for row, (one, other) in enumerate(zip(good, bad, strict=True)):
+        if one == other:
+            what = f"row {row:,}: both sentences are {one!r}"
+            raise DataError(where, what, do="remove it: no model can have it right")
     return good, bad, kind
 
 

@@ -8,21 +8,17 @@ held-out text of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..assemble import Lent
 from ..plan import Plan, make_plan
-from ..recipe import BASE_ARM, Corpus, Recipe
+from ..recipe import Recipe
 from ..recipe_mix import Mix
 from ..recipe_models import Trial
+from ..recipe_trial import BASE_ARM, changed_documents
 from ..stages.mix import MixStage
-from ..store.errors import RecipeError, did_you_mean
-
-SELECTING = ("dedup", "tag")
-"""Stages that leave the held-out text neutral: which copies stay, and signals alone."""
+from ..store.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -62,38 +58,30 @@ def plan_arms(recipe: Recipe, out: Path) -> list[Arm]:
     """The base and every arm, in the recipe's order.
 
     Raises:
-        RecipeError: the recipe has no trial, its target names no corpus, or an arm changes the
-            budget or the seed.
+        RecipeError: the recipe has no trial.
     """
-    trial, mix = trial_of(recipe), mix_of(recipe)
+    trial = trial_of(recipe)
     base = make_plan(recipe, out)
     arms = [Arm(BASE_ARM, base)]
     for name in trial.arms:
         patched = recipe.arm(name)
-        _check_budget(recipe, name, mix, mix_of(patched))
         own = patched.tokenizer != recipe.tokenizer
         # A recipe name cannot hold a full stop: no recipe of a user's can be meant.
         patched = replace(patched, name=f"{recipe.name}.{name}")
         plan = make_plan(patched, out, Lent.of(base.stages, tokenizer=not own))
-        arms.append(Arm(name, plan, _changed(recipe, patched), own))
+        arms.append(Arm(name, plan, changed_documents(recipe, patched), own))
     return arms
 
 
 def trial_of(recipe: Recipe) -> Trial:
-    """The trial of a recipe, its target checked.
+    """The trial of a recipe.
 
     Raises:
-        RecipeError: it has none, or the target names what is not held out.
+        RecipeError: it has none.
     """
     if recipe.trial is None:
         do = "add `trial: {model: 1M, arms: {...}}`"
         raise RecipeError(recipe.tree.where, f"recipe {recipe.name} has no trial", do=do)
-    known = [*recipe.corpora, *(recipe.heldout.texts if recipe.heldout else ())]
-    for name in recipe.trial.target or ():
-        if name not in known:
-            where = recipe.tree.locate(["trial", "target", name])
-            what = f"trial.target: there is no corpus and no heldout.texts {name!r}"
-            raise RecipeError(where, what, allowed=did_you_mean(name, known))
     return recipe.trial
 
 
@@ -110,27 +98,3 @@ def forget_former_arms(recipe: Recipe, out: Path) -> None:
     for path in (out / "recipes").glob(f"{recipe.name}.*.json"):
         if path.name not in known:
             path.unlink()
-
-
-def _check_budget(recipe: Recipe, name: str, base: Mix, arm: Mix) -> None:
-    why = {
-        "tokens": "all arms train on one budget: see trial.tokens",
-        "sequence_length": "all arms train on sequences of one length",
-        "seed": "the trial gives each arm the same seeds: see trial.seeds",
-    }
-    for key, do in why.items():
-        if getattr(base, key) != getattr(arm, key):
-            where = recipe.tree.locate(["trial", "arms", name])
-            what = f"arm {name!r}: mix.{key} cannot differ between arms"
-            raise RecipeError(where, what, do=do)
-
-
-def _changed(base: Recipe, arm: Recipe) -> tuple[str, ...]:
-    both = [name for name in base.corpora if name in arm.corpora]
-    return tuple(n for n in both if _documents(base.corpora[n]) != _documents(arm.corpora[n]))
-
-
-def _documents(corpus: Corpus) -> Mapping[str, Any]:
-    """What decides which texts a corpus holds, duplicates aside."""
-    stages = [stage.to_canonical() for stage in corpus.stages if stage.verb not in SELECTING]
-    return {"source": corpus.source.to_canonical(), "stages": stages}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..recipe import BASE_ARM, HEADLINE
+from ..recipe_trial import BASE_ARM, HEADLINE
 from ..train.statistics.comparison import Comparison, Terms
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.selftests import (
@@ -82,8 +82,8 @@ class SlowerRate:
     """An arm's headline at a tenth of the learning rate.
 
     Attributes:
-        holds: the difference has the same sign as at the trial's rate; False only where the
-            opposite was shown, None where it has another sign but that may be chance.
+        holds: a difference is shown here too, of the same sign as at the trial's rate; False where
+            the opposite is shown, None where neither is.
     """
 
     comparison: Comparison
@@ -161,8 +161,8 @@ def judge_slower(
     found = {}
     for c in compared.headline:
         arm = names[c.arm]
-        same = c.difference * usual[arm] > 0 or c.difference == usual[arm] == 0
-        found[arm] = SlowerRate(c, True if same else False if c.p_holm <= ALPHA else None)
+        same = c.difference * usual[arm] > 0
+        found[arm] = SlowerRate(c, same if c.p_holm <= ALPHA else None)
     return found
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..mixing.allocation import corpus_shares
-from ..recipe import BASE_ARM, Recipe
+from ..recipe import Recipe
+from ..recipe_trial import BASE_ARM
 from .arms import Arm, trial_of
 from .data import ArmData, Heldout, allocations_of, arm_data, heldout_of, nests, same_sequences
 from .faithful import check_tokenizers

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..recipe import BASE_ARM
+from ..recipe_trial import BASE_ARM
 from ..stages.encoder import load_tokenizer
 from ..store.errors import RecipeError
 from .arms import Arm

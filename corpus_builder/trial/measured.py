@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..recipe import BASE_ARM
+from ..recipe_trial import BASE_ARM
 from ..train.statistics.measurements import Measurements
 from .runs import Result
 

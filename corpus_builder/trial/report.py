@@ -7,18 +7,18 @@ time, machine or order of training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..recipe import BASE_ARM, HEADLINE
+from ..recipe_trial import BASE_ARM, HEADLINE
 from ..store.atomic import write_json
 from ..store.errors import DataError
 from ..store.tables import write_table
-from ..train.statistics.comparison import Comparison, Terms, Verdict
+from ..train.statistics.comparison import Comparison, Terms
 from ..train.statistics.forecast import smallest_detectable
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
@@ -36,9 +36,6 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .design import Design
     from .trial import Options
-
-WIDE_MARGIN = 0.025
-"""Bits per byte: gaps this large kept their order at 60M (RegMix: .058 nats a token, 97 %)."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,9 @@ class ArmVerdict:
 
     @property
     def undecided(self) -> bool:
-        """Whether more seeds could decide it."""
-        return self.headline.verdict is Verdict.CANNOT_TELL
+        """Whether more seeds could decide it: as it seems, some number of them would."""
+        needed = self.headline.needed
+        return needed is not None and (needed.difference or needed.equivalence) is not None
 
 
 def compared(
@@ -96,7 +94,7 @@ class TrialReport:
 
     Attributes:
         headline: weight of each corpus, summing to 1.
-        scores: arm -> corpus or HEADLINE -> score; empty where nothing was compared.
+        scores: arm -> corpus or HEADLINE -> score.
         verdicts: arm -> its comparisons.
         self_tests: None where they were not asked for.
         slower: arm -> its headline at a tenth of the learning rate, where asked for.
@@ -113,7 +111,7 @@ class TrialReport:
     target_declared: bool
     documents: Mapping[str, int]
     settings: Settings
-    prospect: Prospect | None
+    prospect: Prospect
     scores: Mapping[str, Mapping[str, Score]]
     verdicts: Mapping[str, ArmVerdict]
     self_tests: SelfTests | None
@@ -135,42 +133,21 @@ class TrialReport:
         """Put together what was measured."""
         headline, seeds = _headline(design), prospect.seeds
         usual = {arm: found.headline.difference for arm, found in verdicts.items()}
-        found = cls.of_nothing(design, settings)
-        return replace(
-            found,
-            prospect=prospect,
-            scores=scores_of(results, [BASE_ARM, *verdicts], headline),
-            verdicts=verdicts,
-            self_tests=judge_self_tests(results, headline, seeds) if options.self_test else None,
-            slower=judge_slower(results, headline, seeds, usual)
-            if options.lr_check and usual
-            else {},
-            pairs={
-                probe.name: pairs_of(results, [BASE_ARM, *verdicts], probe.name)
-                for probe in design.probes
-            },
-            odds=_odds(verdicts, results, headline),
-            warnings=(*found.warnings, *_wide(prospect, verdicts)),
-            results=results,
-        )
-
-    @classmethod
-    def of_nothing(cls, design: Design, settings: Settings) -> TrialReport:
-        """What is known without any model: no arm can be compared."""
+        trial, arms = design.recipe.trial, [BASE_ARM, *verdicts]
+        slower = options.lr_check and usual
         return cls(
             recipe=design.recipe.name,
-            headline=_headline(design),
-            target_declared=design.recipe.trial is not None
-            and design.recipe.trial.target is not None,
+            headline=headline,
+            target_declared=trial is not None and trial.target is not None,
             documents=dict(design.heldout.corpora),
             settings=settings,
-            prospect=None,
-            scores={},
-            verdicts={},
-            self_tests=None,
-            slower={},
-            pairs={},
-            odds={},
+            prospect=prospect,
+            scores=scores_of(results, arms, headline),
+            verdicts=verdicts,
+            self_tests=judge_self_tests(results, headline, seeds) if options.self_test else None,
+            slower=judge_slower(results, headline, seeds, usual) if slower else {},
+            pairs={probe.name: pairs_of(results, arms, probe.name) for probe in design.probes},
+            odds=_odds(verdicts, results, headline),
             apart=design.apart,
             own_tokenizer=tuple(a.name for a in design.arms.values() if a.own_tokenizer),
             pairing=design.pairing(),
@@ -179,7 +156,7 @@ class TrialReport:
                 for arm, data in design.data.items()
             },
             warnings=tuple(_warnings(design, settings)),
-            results={},
+            results=results,
         )
 
     @property
@@ -202,16 +179,16 @@ class TrialReport:
         return {
             "recipe": self.recipe,
             "void": list(self.void),
-            "looks": [[look.seeds, look.alpha] for look in prospect.looks] if prospect else [],
+            "looks": [[look.seeds, look.alpha] for look in prospect.looks],
             "tokens_per_run": self.settings.tokens,
             "headline": dict(self.headline),
             "target_declared": self.target_declared,
             "heldout_documents": dict(self.documents),
             "alpha": ALPHA,
-            "margin": prospect.margin if prospect else None,
-            "margin_declared": prospect.margin_declared if prospect else None,
+            "margin": prospect.margin,
+            "margin_declared": prospect.margin_declared,
             "smallest_detectable": {
-                "forecast": prospect.smallest if prospect else None,
+                "forecast": prospect.smallest,
                 "measured": _measured(self.verdicts),
             },
             "arms": {arm: self._arm_json(arm) for arm in self.arms},
@@ -325,24 +302,6 @@ def _repetition(design: Design, settings: Settings) -> list[str]:
     return [said if arm == BASE_ARM else f"arm {arm!r}: {said}" for arm, said in found]
 
 
-def _wide(prospect: Prospect, verdicts: Mapping[str, ArmVerdict]) -> list[str]:
-    """Where "equivalent" says little, in the headline or on a corpus."""
-    same = [
-        arm
-        for arm, found in verdicts.items()
-        if any(
-            c.verdict == Verdict.EQUIVALENT and not c.identical for c in found.comparisons.values()
-        )
-    ]
-    if prospect.margin_declared or prospect.margin <= WIDE_MARGIN or not same:
-        return []
-    return [
-        f"{', '.join(same)}: equivalent within {prospect.margin:.3f} bits per byte, which is wide: "
-        "differences that count may lie within it; more seeds or documents narrow it, and "
-        "trial.margin declares what does not matter"
-    ]
-
-
 def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> None:
     """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last."""
     write_json(folder / "report.json", report.as_json())
@@ -368,8 +327,6 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
 
 def _tables(report: TrialReport) -> dict[str, pa.Table]:
     """All runs' tables, with their arm and seed."""
-    if not report.results:
-        return {}
     found: dict[str, list[pa.Table]] = {"measurements": [], "curves": [], "pairs": []}
     for (arm, seed), result in report.results.items():
         tables = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..recipe import BASE_ARM, HEADLINE
+from ..recipe_trial import BASE_ARM, HEADLINE
 from ..train.statistics.components import Part, estimate
 from ..train.statistics.intervals import half_width
 from .looks import ALPHA

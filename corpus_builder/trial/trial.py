@@ -10,12 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..engine import LocalEngine
 from ..plan import Resources
-from ..recipe import BASE_ARM, Recipe
+from ..recipe import Recipe
+from ..recipe_trial import BASE_ARM, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
 from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
@@ -61,8 +63,14 @@ class Follower(TrainingFollower, Protocol):
     def foreseen(self, prospect: Prospect) -> None:
         """The corpora are built; this is what training will cost, and what it could see."""
 
-    def looked(self, seeds: int, undecided: Sequence[str]) -> None:
-        """The arms were compared after so many seeds; these are to go on."""
+    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
+        """The arms were compared after so many seeds.
+
+        Args:
+            undecided: arms that more seeds could decide.
+            models: for them until the next look, those trained already too; 0 where none fit.
+            seconds: that training them takes; 0 where no speed was measured.
+        """
 
 
 class Unfollowed(Silent):
@@ -70,7 +78,7 @@ class Unfollowed(Silent):
 
     def foreseen(self, prospect: Prospect) -> None: ...
 
-    def looked(self, seeds: int, undecided: Sequence[str]) -> None: ...
+    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None: ...
 
     def trained(self, runs: int, tokens: int, nats: float) -> None: ...
 
@@ -115,12 +123,24 @@ def run_trial(
         where = recipe.tree.locate(["trial"])
         do = "add `arms: {name: {path: value}}`, or try the trial itself with --self-test"
         raise RecipeError(where, "the trial has no arms", do=do)
-    probes = probes_of(trial)
+    probes = check_before(recipe, options)
     arms = plan_arms(recipe, out)
     build([arm for arm in arms if arm.comparable(trial)], resources, follower)
     forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
         return _Trial(recipe, arms, probes, out / "trial", engine, follower, options).run()
+
+
+def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, ...]:
+    """What can be known of a trial before anything is built: its files of minimal pairs.
+
+    Raises:
+        RecipeError: none of its arms can be compared, or a file of minimal pairs is not one.
+        DataError: such a file cannot be read.
+    """
+    if not options.self_test:
+        refuse_if_all_apart(recipe)
+    return probes_of(trial_of(recipe))
 
 
 def build(arms: Sequence[Arm], resources: Resources, follower: Watcher) -> None:
@@ -168,10 +188,6 @@ class _Trial:
         wanted = self.trial.tokens or self.mix.tokens
         design = design_of(self.recipe, self.arms, wanted, self.probes)
         usual = self._settings(design, wanted, Machine())
-        if not self._compares(design):
-            report = TrialReport.of_nothing(design, usual)
-            write_report(self.folder, report, {})
-            return report
         machine = self.trainer.machine(design.run(BASE_ARM, 0, usual))
         fitted = self._fitted(design, wanted, machine)
         tokens, looks = fitted.tokens, self._looks(fitted)
@@ -192,9 +208,6 @@ class _Trial:
         report = TrialReport.of(design, settings, prospect, self.options, verdicts, self.results)
         write_report(self.folder, report, self.runs)
         return report
-
-    def _compares(self, design: Design) -> bool:
-        return len(design.data) > 1 or self.options.self_test
 
     def _checks_rates(self, design: Design) -> bool:
         """The base alone has no sign that could change."""
@@ -221,18 +234,21 @@ class _Trial:
         found: dict[str, ArmVerdict] = {}
         active = [arm for arm in design.data if arm != BASE_ARM]
         every, looks = len(active), prospect.looks
-        for number, look in enumerate(looks):
-            if number:
-                seeds = range(looks[number - 1].seeds, look.seeds)
-                models = len(seeds) * (1 + len(active))
-                if not active or models > more:
-                    break
-                more -= models
-                self._train(design.runs(settings, seeds, [BASE_ARM, *active]))
+        for look, following in zip_longest(looks, looks[1:]):
             found |= compared(self.results, design, look, active, every, prospect.margin)
             active = [arm for arm in active if found[arm].undecided]
-            if number + 1 < len(looks):
-                self.follower.looked(look.seeds, active)
+            if following is None:
+                break
+            seeds = range(look.seeds, following.seeds)
+            runs = design.runs(settings, seeds, [BASE_ARM, *active]) if active else {}
+            room = len(runs) <= more
+            due = self.trainer.due(runs) if room else []
+            seconds = prospect.speed.seconds(len(due), prospect.tokens) if prospect.speed else 0.0
+            self.follower.looked(look.seeds, active, len(runs) if room else 0, seconds)
+            if not runs or not room:
+                break
+            more -= len(runs)
+            self._train(runs)
         return found
 
     def _fitted(self, design: Design, tokens: int, machine: Machine) -> Fit:

@@ -119,7 +119,7 @@ class Training:
         return {"models": models_in(torch.cuda.max_memory_reserved() + CUDA_CONTEXT, free)}
 
     def _probe(self, run: Run) -> dict[str, float]:
-        """Tokens a second over a few steps, what the first takes longer, held-out tokens."""
+        """Tokens a second over a few steps, what the first takes longer, tokens to score."""
         from ..train.loop import train
         from ..train.schedule import Schedule
 
@@ -134,7 +134,8 @@ class Training:
         rates = curve.column("tokens_per_second").to_pylist()
         rate = float(median(rates[1:] or rates))
         step = sequences * settings.sequence_length
-        scored = sum(len(ids) for part in run.documents().values() for ids in part.tokens)
+        pairs = [half for part in run.pairs().values() for half in (part.good, part.bad)]
+        scored = sum(len(i) for part in (*run.documents().values(), *pairs) for i in part.tokens)
         return {
             "tokens_per_second": rate,
             "start_seconds": max(0.0, step / rates[0] - step / rate),

@@ -29,7 +29,8 @@ from scipy import stats
 
 from corpus_builder.engine import LocalEngine
 from corpus_builder.plan import Resources
-from corpus_builder.recipe import BASE_ARM, Recipe, load_recipe
+from corpus_builder.recipe import Recipe, load_recipe
+from corpus_builder.recipe_trial import BASE_ARM
 from corpus_builder.train.statistics.comparison import Terms, Verdict
 from corpus_builder.train.statistics.verdicts import compare_arms
 from corpus_builder.trial.arms import mix_of, plan_arms, trial_of
@@ -64,7 +65,7 @@ class Told:
     def foreseen(self, prospect: Any) -> None:
         print(f"  {prospect.to_train} models to train, about {prospect.seconds:.0f} s", flush=True)
 
-    def looked(self, seeds: int, undecided: Any) -> None: ...
+    def looked(self, seeds: int, undecided: Any, models: int, seconds: float) -> None: ...
 
     def trained(self, runs: int, tokens: int, nats: float) -> None: ...
 

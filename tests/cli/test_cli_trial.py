@@ -38,7 +38,9 @@ def test_a_void_report_says_so_first(void: tuple[str, ...]) -> None:
     test: Any = SimpleNamespace(passed=not void, reason="as it is", false_alarm=0.05)
     series: Any = SimpleNamespace(damage=(0.0,), means=(1.0,), test=test)
     report: Any = SimpleNamespace(
-        prospect=None, apart={"arm": ["notes"]}, warnings=["beware"], void=void,
+        prospect=SimpleNamespace(looks=[1], seeds=3, margin=0.02), apart={"arm": ["notes"]},
+        warnings=["beware"], void=void, scores={"base": {}}, verdicts={}, headline={}, pairs={},
+        arms=["base"], target_declared=True, settings=SimpleNamespace(tokens=1),
         self_tests=SimpleNamespace(aa=test, series=series, void=void),
     )  # fmt: skip
     screen = Console(file=StringIO(), width=200)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from corpus_builder.recipe import BASE_ARM
+from corpus_builder.recipe_trial import BASE_ARM
 from corpus_builder.store.errors import RecipeError
 from corpus_builder.trial.arms import Arm
 from corpus_builder.trial.faithful import changed_texts, check_tokenizers

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trials import Tried, recipe, tried
 
-from corpus_builder.recipe import BASE_ARM, load_recipe
+from corpus_builder.recipe import load_recipe
+from corpus_builder.recipe_trial import BASE_ARM
 from corpus_builder.trial.arms import plan_arms
 from corpus_builder.trial.data import ArmData, allocations_of, arm_data
 from corpus_builder.trial.pairing import PLACE, Alignment, Places, matches, places_of

@@ -40,6 +40,11 @@ def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
         ({"text": "x"}, RecipeError, r"trial\.pairs\.order .*: columns text"),
         (GOOD | {"sentence_bad": None}, DataError, r"row 1: sentence_bad is None"),
         (GOOD | {"UID": None}, DataError, r"row 1: UID is None"),
+        (
+            GOOD | {"sentence_bad": "He sees."},
+            DataError,
+            "row 1: both sentences are 'He sees.'; remove it",
+        ),
     ],
 )
 def test_what_is_no_pair_is_named(

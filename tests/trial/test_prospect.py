@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 
 from corpus_builder.store.errors import RecipeError
-from corpus_builder.train.statistics.forecast import power_of_difference, smallest_detectable
+from corpus_builder.train.statistics.forecast import (
+    power_of_difference,
+    resolvable_margin,
+    smallest_detectable,
+)
 from corpus_builder.trial.looks import Look
 from corpus_builder.trial.prospect import (
     ENOUGH_SEEDS,
+    MOST_MARGIN,
     Fit,
     Shape,
     Speed,
@@ -79,8 +84,8 @@ def test_what_is_kept_buys_looks_however_many_seeds_there_are() -> None:
 
 
 def test_too_short_a_time_says_how_long_it_takes() -> None:
-    with pytest.raises(RecipeError, match="give it 20 s"):
-        fit(5, SPEED, Shape(2), Fit(3, 50_000, 3), least=8_000)
+    with pytest.raises(RecipeError, match=r"^--budget: 5\.5 s are too few .* give it 20 s"):
+        fit(5.5, SPEED, Shape(2), Fit(3, 50_000, 3), least=7_999)
 
 
 def test_what_was_fitted_is_kept_for_the_same_trial_only(tmp_path: Path) -> None:
@@ -97,10 +102,15 @@ def test_more_arms_detect_less_and_the_forecast_has_the_stated_power() -> None:
     assert power_of_difference(one, smallest_detectable(one)) == pytest.approx(0.8, abs=1e-6)
 
 
-def test_a_declared_margin_is_taken_as_it_is() -> None:
-    design = power_at(Look(3, 0.05), 100, 1, 2)
-    assert margin_of(design, 0.004) == 0.004
-    assert margin_of(design, None) > 0.01
+def test_the_margin_is_what_can_be_resolved_and_never_hides_what_counts() -> None:
+    few, many = (power_at(Look(seeds, 0.05), 400, 1, 2) for seeds in (3, 20))
+    assert resolvable_margin(few) > MOST_MARGIN == margin_of(few, None)
+    assert margin_of(many, None) == resolvable_margin(many) < MOST_MARGIN
+
+
+@pytest.mark.parametrize("declared", [0.004, 0.5])
+def test_a_declared_margin_is_taken_as_it_is(declared: float) -> None:
+    assert margin_of(power_at(Look(3, 0.05), 100, 1, 2), declared) == declared
 
 
 @pytest.mark.parametrize("budget", [0.0, -5.0, math.nan, math.inf])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,8 +14,11 @@ from trials import HALF, recipe
 import corpus_builder as cb
 from corpus_builder import runner
 from corpus_builder.cli.main import cli
+from corpus_builder.store.errors import RecipeError
 from corpus_builder.train import machine
 from corpus_builder.trial import trial
+
+STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
 
 
 @pytest.fixture
@@ -26,9 +30,10 @@ def tiny(documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return write_recipe(tmp_path / "tiny.yaml", recipe(documents, {"half": HALF}, tokens=1_600))
 
 
-def run(path: Path, *options: str) -> Result:
+def run(path: Path, *options: str, catch: bool = True) -> Result:
     out = str(path.parent / "out")
-    return CliRunner().invoke(cli, ["run", str(path), "--out", out, *options])
+    args = ["run", str(path), "--out", out, *options]
+    return CliRunner().invoke(cli, args, catch_exceptions=catch)
 
 
 def test_the_corpus_is_built_and_then_tried(tiny: Path) -> None:
@@ -63,3 +68,33 @@ def test_without_torch_the_corpus_is_built_and_a_note_says_what_is_missing(
     assert "needs torch" in done.output.replace("\n", " ")
     assert "corpus-builder[trial]" in done.output.replace("\n", "")
     assert (tiny.parent / "out" / "mix").exists()
+
+
+@pytest.mark.parametrize(
+    ("trial", "said"),
+    [
+        ({"pairs": {"mine": "no/such.jsonl"}}, "there is no file"),
+        ({"arms": {"stricter": STRICTER}}, "no arm can be compared"),
+    ],
+)
+def test_what_keeps_the_trial_from_being_run_is_said_before_anything_is_built(
+    tiny: Path, documents: Path, trial: dict[str, Any], said: str
+) -> None:
+    write_recipe(
+        tiny,
+        recipe(documents, {"half": HALF}, **trial)
+        if "pairs" in trial
+        else recipe(documents, **trial),
+    )
+    with pytest.raises(RecipeError, match=said):
+        run(tiny, catch=False)
+    assert not (tiny.parent / "out" / "stages").exists()
+
+
+def test_arms_left_out_are_named_before_anything_is_built(tiny: Path, documents: Path) -> None:
+    write_recipe(tiny, recipe(documents, {"half": HALF, "stricter": STRICTER}))
+    for verb in ("check", "plan"):
+        done = CliRunner().invoke(cli, [verb, str(tiny)])
+        assert "not comparable, and left out: stricter." in " ".join(done.output.split())
+    said = " ".join(run(tiny).output.split())
+    assert said.index("not comparable, and left out: stricter.") < said.index("mix ·")

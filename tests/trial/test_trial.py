@@ -14,7 +14,7 @@ from spine import corpus, write_recipe
 from tokenizers import Tokenizer, models, pre_tokenizers
 from trials import HALF, Tried, recipe, tried
 
-from corpus_builder.recipe import HEADLINE
+from corpus_builder.recipe_trial import HEADLINE
 from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
@@ -263,17 +263,6 @@ def test_an_arm_with_its_own_tokenizer_is_compared_by_bytes(
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def test_a_budget_of_an_arm_s_own_is_refused(documents: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"mix\.tokens cannot differ"):
-        tried(recipe(documents, {"longer": {"mix.tokens": 9_000}}), tmp_path)
-
-
-def test_a_seed_of_an_arm_s_own_is_refused(documents: Path, tmp_path: Path) -> None:
-    """Its orders would be the base's, a seed further: pairs would not be independent."""
-    with pytest.raises(RecipeError, match=r"mix\.seed cannot differ .*trial\.seeds"):
-        tried(recipe(documents, {"other": {"mix.seed": 1}}), tmp_path)
-
-
 def test_an_arm_that_loses_text_is_refused_before_training(documents: Path, tmp_path: Path) -> None:
     path = tmp_path / "lower.json"
     words = Tokenizer(models.WordLevel({"[UNK]": 0, "[SEP]": 1, "the": 2}, unk_token="[UNK]"))
@@ -311,9 +300,12 @@ def test_what_the_whole_mix_repeats_is_said_of_each_arm(documents: Path, tmp_pat
     assert not any(line.startswith("the mix is") for line in warnings)  # the base repeats nothing
 
 
-def test_a_target_must_name_a_corpus(documents: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="did you mean 'notes'"):
-        tried(recipe(documents, {"half": HALF}, target={"note": 1.0}), tmp_path)
+def test_arms_of_which_none_can_be_compared_are_refused_before_anything_is_built(
+    documents: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="no arm can be compared"):
+        tried(recipe(documents, {"stricter": STRICTER}), tmp_path)
+    assert not (tmp_path / "stages").exists()
 
 
 def test_a_recipe_without_a_trial_is_refused(documents: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class Heard:
     prospects: list[Prospect] = field(default_factory=list)
     launches: list[tuple[str, int]] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
-    looks: list[tuple[int, list[str]]] = field(default_factory=list)
+    looks: list[tuple[int, list[str], int, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
     def launched(self, title: str, tasks: int) -> None:
@@ -81,8 +81,8 @@ class Heard:
     def foreseen(self, prospect: Prospect) -> None:
         self.prospects.append(prospect)
 
-    def looked(self, seeds: int, undecided: Sequence[str]) -> None:
-        self.looks.append((seeds, list(undecided)))
+    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
+        self.looks.append((seeds, list(undecided), models, seconds))
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         self.losses.append(nats / tokens if tokens else 0.0)
