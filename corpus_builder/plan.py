@@ -8,7 +8,7 @@ workers or memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ from .recipe import Recipe, check_files
 from .recipe_models import Language, Source
 from .sources.keys import check_keys
 from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name
+from .sources.options import Columns
+from .sources.parquet import check_schema
 from .sources.records import InputFile, Split
 from .sources.texts import list_texts
 from .stages.base import Context, RowStage, Stage
@@ -103,25 +105,30 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
 
     Raises:
         RecipeError: a model file that the recipe names is not there.
-        SourceError: an input cannot be found or listed, or fetched, or lacks a key that is named.
+        SourceError: an input cannot be found or listed, or fetched, or lacks what is named.
     """
     check_files(recipe)
     kinds: dict[str, str] = {}
     splits: dict[str, tuple[Split, ...]] = {}
     for name, corpus in recipe.corpora.items():
         kind, files = _files(corpus.source)
-        if corpus.source.kind == "jsonl":
-            source = corpus.source
-            check_keys(
-                f"corpora.{name}.source", files, source.required_keys, source.max_record_bytes
-            )
+        _check_source(f"corpora.{name}.source", files, corpus.source)
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
-    patterns = recipe.heldout.texts if recipe.heldout and lent is None else {}
-    texts = {name: list_texts(names) for name, names in patterns.items()}
+    own = recipe.heldout.texts if recipe.heldout and lent is None else {}
+    texts = {name: list_texts(each.files, each.text) for name, each in own.items()}
     stages = assemble(recipe, Inputs(kinds, shards, _models(recipe), texts), lent)
     return Plan(recipe, out, splits, stages, lent.names if lent else frozenset())
+
+
+def _check_source(where: str, files: Sequence[InputFile], source: Source) -> None:
+    """Refuse an input that has not what its source names, where a glance at it shows that."""
+    if source.kind == "jsonl":
+        check_keys(where, files, source.required_keys, source.max_record_bytes)
+    elif source.kind == "parquet" and source.on_bad_file == "error":
+        named = {key: source.columns[key] for key in source.required_columns}
+        check_schema(files[0], Columns(**named, scores=source.scores or {}))
 
 
 def _files(source: Source) -> tuple[str, list[InputFile]]:

@@ -286,6 +286,23 @@ class Documents(Model):
     columns: Annotated[tuple[Text, ...], AfterValidator(_unique)] = ()
 
 
+class OwnTexts(Model):
+    """Texts of a user's own, never trained on.
+
+    Attributes:
+        files: paths, globs or URLs of `.txt`, `.md`, JSONL or Parquet files.
+        text: of JSONL and Parquet, the column that holds them.
+    """
+
+    files: Names
+    text: Text = "text"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_alone(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | OwnTexts) else {"files": value}
+
+
 class Heldout(Model):
     """Documents set aside at the source, by a hash, before any stage.
 
@@ -293,15 +310,15 @@ class Heldout(Model):
         share: of each corpus' source records.
         max_documents: at most so many of each corpus.
         threshold, ngram: training documents this similar to a held-out one leave training.
-        texts: name -> files of texts of your own (`.txt`, `.md`, JSONL or Parquet with a column
-            `text`; paths, globs or URLs): held out like a corpus' documents, all of them.
+        texts: name -> files of texts of your own, or `{files, text}` with the column that holds
+            them: held out like a corpus' documents, all of them.
     """
 
     share: Share = 0.02
     max_documents: Count = Field(default=200, ge=1)
     threshold: Similarity = 0.8
     ngram: int = Field(default=5, ge=1, le=100)
-    texts: dict[Name, Names] = {}
+    texts: dict[Name, OwnTexts] = {}
 
     @property
     def exact_share(self) -> Fraction:

@@ -17,6 +17,7 @@ from .engine import LocalEngine
 from .plan import Plan, Resources
 from .schedule import Schedule, Task
 from .stages.base import Context, Stage, topological
+from .stages.read import BaseStage
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
 from .store.errors import EngineError, RecipeError, did_you_mean
 from .store.manifest import StageManifest
@@ -144,6 +145,8 @@ class _Run:
         self.times.append({"launch": title, "tasks": len(tasks), "seconds": seconds})
 
     def _sealed(self, stage: Stage, manifest: StageManifest) -> None:
+        if isinstance(stage, BaseStage):
+            stage.refuse_nothing(manifest.counts)
         units = len(manifest.units)
         self.report.reused[stage.name] = max(0, units - self.report.done.get(stage.name, 0))
         self.report.manifests.append(manifest)

@@ -227,6 +227,20 @@ def test_an_input_that_is_not_there_is_told_with_the_nearest_name(
         planned(content, tmp_path)
 
 
+def test_a_column_that_a_parquet_file_lacks_is_told_before_anything_is_read(
+    inputs: Path, tmp_path: Path
+) -> None:
+    content = recipe(inputs)
+    source = content["corpora"]["code"]["source"]
+    for named, said in (({"text": "contents"}, "contents"), ({"scores": {"edu": "sc"}}, "edu")):
+        content["corpora"]["code"]["source"] = source | named
+        with pytest.raises(SourceError, match=f"no column .*{said}"):
+            planned(content, tmp_path)
+    skips = source | {"text": "contents", "on_bad_file": "skip"}
+    content["corpora"]["code"]["source"] = skips
+    planned(content, tmp_path)
+
+
 def test_workers_fit_into_memory_and_share_it() -> None:
     assert resources(8, 3 * LEAST_MEMORY) == Resources(3, LEAST_MEMORY)
     assert resources(2, 10 * LEAST_MEMORY) == Resources(2, 5 * LEAST_MEMORY)

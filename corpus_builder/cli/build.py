@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from ..trial.report import TrialReport
 
 
+CUT_OFF = ("truncated", "corrupt_gzip_member", "corrupt_zstd_frame")
+"""Losses of JSON Lines behind which there may have been more."""
+
+
 @click.command("check")
 @recipe_argument
 @set_option
@@ -94,6 +98,8 @@ def plan_command(
         f"{size_text(expected['memory_bytes'])} for {given.workers} workers, of which "
         f"{size_text(expected['dedup_bytes'])} for the dedup component table"
     )
+    if expected["disk_bytes"] > expected["free_bytes"]:
+        screen.print("[yellow]note[/] that is more than the disk has free")
 
 
 def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
@@ -231,3 +237,11 @@ def _print_report(plan: Plan, report: RunReport, next_: list[str]) -> None:
         screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
     screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")
     screen.print(f"[bold]next[/]       {' · '.join(next_)}", soft_wrap=True)
+    for manifest in report.manifests:
+        cut = {cause: n for cause, n in manifest.counts.lost.items() if cause in CUT_OFF}
+        if cut and manifest.name.endswith(".read"):
+            causes = ", ".join(f"{cause} {n:,}" for cause, n in cut.items())
+            screen.print(
+                f"[yellow]note[/] {manifest.stage}: files end too soon or are damaged ({causes}); "
+                "what lay behind that is in no count: fetch them again"
+            )

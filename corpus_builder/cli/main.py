@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from ..store.errors import CorpusError
+from ..store.errors import CorpusError, of_the_machine
 
 EXIT_CODES = """
 \b
@@ -93,12 +93,21 @@ def main(args: list[str] | None = None) -> Any:
         error.show()
         sys.exit(error.exit_code)
     except CorpusError as error:
-        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: run the same command again to go on", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        known = of_the_machine(error)
+        if known is None:
+            raise
+        _fail(known)
+
+
+def _fail(error: CorpusError) -> NoReturn:
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(str(error), err=True)
+    sys.exit(error.exit_code)

@@ -21,12 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..store.errors import EngineError
+from ..store.errors import CorpusError, EngineError
 from .board import Board, Snapshot, Workers
 from .worker import Work
 
 Progress = Callable[[Snapshot], None]
 _POLL = 0.1
+_FULL = 1 << 20
 
 
 class LocalEngine:
@@ -134,6 +135,9 @@ class LocalEngine:
     def _raise_lost(self, board: Board, ranks: list[int]) -> None:
         where = board.task(ranks[0])["label"] if ranks else "engine"
         self.close()
+        if shutil.disk_usage(self.folder).free < _FULL:  # then it could not leave a word
+            do = "free some, then run the same command again: what is done is kept"
+            raise CorpusError(str(self.folder), "the disk is full", do=do)
         raise EngineError(
             where,
             "the worker process was lost: killed from outside, out of memory, or crashed in "

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..store.errors import CorpusError
+from ..store.errors import CorpusError, of_the_machine
 from .board import Reporter
 
 Work = Callable[[dict[str, Any], Callable[[int, int], None]], Any]
@@ -68,6 +68,8 @@ def _lines(board: str) -> list[str]:
 
 
 def _put_failure(board: Path, rank: int, task: dict[str, Any], error: Exception) -> None:
+    if isinstance(error, OSError):
+        error = of_the_machine(error) or error
     if isinstance(error, CorpusError):
         content = {
             "class": type(error).__name__, "where": error.where, "what": error.what,

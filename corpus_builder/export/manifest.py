@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..store.atomic import json_bytes, read_json, sha256_file
+from ..store.errors import IntegrityError
 from .folder import files_of
 
 NAME = "corpus-export.json"
@@ -88,5 +89,5 @@ def read(folder: Path) -> ExportManifest | None:
     path = folder / NAME
     try:
         return ExportManifest.model_validate(read_json(path)) if path.is_file() else None
-    except (ValidationError, ValueError):
+    except (ValidationError, IntegrityError):
         return None

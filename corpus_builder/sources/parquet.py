@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus_builder.sources.options import Columns
-from corpus_builder.sources.records import Lost, Record, Span, Split, TextRow
+from corpus_builder.sources.records import InputFile, Lost, Record, Span, Split, TextRow
 from corpus_builder.sources.scores import check_columns, scores_in
 from corpus_builder.sources.sniff import describe
 from corpus_builder.sources.window import open_input
@@ -86,6 +86,21 @@ def read_text_batches(
             do = "write or fetch the file again"
             raise SourceError(url, f"cannot be decoded past row {row}: {error}", do=do) from error
         yield Span(first, row)
+
+
+def check_schema(file: InputFile, columns: Columns) -> None:
+    """Refuse a file that lacks a named column, or has another type of values in it.
+
+    Raises:
+        SourceError: it does; a file that is no whole Parquet file is left to who reads it.
+    """
+    try:
+        with open_input(file) as source:
+            schema = _open(source, file.url).schema_arrow
+    except SourceError:
+        return
+    _choose(schema, columns, file.url)
+    check_columns(schema, columns.scores, file.url)
 
 
 def _open(source: Any, url: str) -> pq.ParquetFile:

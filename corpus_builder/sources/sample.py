@@ -147,7 +147,7 @@ def _intact(root: Path) -> dict[str, Any] | None:
         sizes = {name: entry["bytes"] for name, entry in manifest["files"].items()}
         sound = manifest["digest"] == manifest_digest(manifest)
         whole = all((root / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, IntegrityError, KeyError, TypeError, AttributeError):
         return None  # whatever is wrong with it, it is built anew
     return manifest if sound and whole else None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import fsspec
 
 from corpus_builder.sources.listing import SUFFIXES, list_inputs
-from corpus_builder.sources.options import ReadOptions
+from corpus_builder.sources.options import Columns, ReadOptions
 from corpus_builder.sources.reading import read
 from corpus_builder.sources.records import InputFile, Lost, Split, TextRow
 from corpus_builder.store.errors import SourceError
@@ -25,29 +25,33 @@ ENDINGS = tuple(ending for endings in KINDS.values() for ending in endings)
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file of texts, with the sha256 of its bytes."""
+    """A file of texts, the sha256 of its bytes and, where it has columns, that of the texts."""
 
     file: InputFile
     sha256: str
+    column: str = ""
 
 
-def list_texts(patterns: Sequence[str]) -> tuple[TextFile, ...]:
+def list_texts(patterns: Sequence[str], column: str = "text") -> tuple[TextFile, ...]:
     """The files that `patterns` name (see `list_inputs`), sorted by name, each read and hashed.
+
+    Args:
+        column: of the texts, in files that have columns.
 
     Raises:
         SourceError: a pattern matches nothing, or a file is of no known format.
     """
-    files = list_inputs(patterns, ENDINGS)
-    for file in files:
-        _kind(file)
-    return tuple(TextFile(file, _sha256(file)) for file in files)
+    return tuple(
+        TextFile(file, _sha256(file), "" if _kind(file) == "plain" else column)
+        for file in list_inputs(patterns, ENDINGS)
+    )
 
 
 def read_texts(text: TextFile) -> Iterator[TextRow]:
-    """The texts of a file: `.txt` and `.md` hold one, JSONL and Parquet a column `text`.
+    """The texts of a file: `.txt` and `.md` hold one, JSONL and Parquet a column of them.
 
     Raises:
-        SourceError: the file changed since it was listed, or a record of it is no text.
+        SourceError: the file changed since it was listed, or it or a record of it is no text.
     """
     file, kind = text.file, _kind(text.file)
     if _sha256(file) != text.sha256:
@@ -55,7 +59,8 @@ def read_texts(text: TextFile) -> Iterator[TextRow]:
     if kind == "plain":
         yield TextRow(0, 0, "", file.name, "", "", _plain(file))
         return
-    for record in read(Split(file, 0, 1, 0, file.size), kind, ReadOptions()):
+    options = ReadOptions(Columns(text=text.column))
+    for record in read(Split(file, 0, 1, 0, file.size), kind, options):
         if isinstance(record, Lost):
             what = f"record at {record.position}: {record.cause} ({record.detail})"
             raise SourceError(file.url, what, do="mend or remove it: held-out texts are all scored")
@@ -74,10 +79,13 @@ def _kind(file: InputFile) -> str:
 def _plain(file: InputFile) -> str:
     content = _content(file)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         what = f"byte {error.start} is not UTF-8"
         raise SourceError(file.url, what, do="convert the file to UTF-8") from error
+    if not text.strip():
+        raise SourceError(file.url, "holds no text", do="remove it")
+    return text
 
 
 def _sha256(file: InputFile) -> str:

@@ -91,7 +91,7 @@ class HeldoutStage(Stage):
         }  # fmt: skip
         if texts:
             config["texts"] = {
-                name: [[text.file.name, text.sha256] for text in files]
+                name: [[text.file.name, text.sha256, text.column] for text in files]
                 for name, files in sorted(texts.items())
             }
         super().__init__(name, corpus=None, upstream=above, config=config, shards=shards)

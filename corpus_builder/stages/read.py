@@ -18,7 +18,8 @@ from ..sources.options import Columns, ReadOptions
 from ..sources.reading import read
 from ..sources.records import InputFile, Lost, Page, Record, Skipped, Span, Split, TextRow
 from ..store.atomic import read_json, write_json
-from ..store.errors import SourceError
+from ..store.errors import DataError, SourceError
+from ..store.manifest import Counts
 from ..store.records import (
     UnitRecord,
     combine_digests,
@@ -112,6 +113,21 @@ class BaseStage(Stage):
         split = context.split(self.corpus or "", shard)
         moved = context.folder(self) / "moved" / f"{shard}.json"
         return replace(split, start=read_json(moved)["start"]) if moved.exists() else split
+
+    def refuse_nothing(self, counts: Counts) -> None:
+        """Refuse a source of which no record became a document: no later stage could say so.
+
+        Raises:
+            DataError: it is such a one; with what became of its records.
+        """
+        if counts.records_out:
+            return
+        what = "there is no record in it"
+        if counts.records_in:
+            causes = ", ".join(f"{cause} {n:,}" for cause, n in counts.lost.items() if n)
+            what = f"none of its {counts.records_in:,} records became a document: {causes}"
+        do = "is it the right format, and the right column? or leave the corpus out"
+        raise DataError(f"corpora.{self.corpus}.source", what, do=do)
 
     def move_start(self, context: Context, shard: str, start: int) -> None:
         """Put on record that the shard must begin at `start`: its range met a false boundary."""

@@ -15,9 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError, LockedError
+from .errors import DataError, IntegrityError, LockedError
 
 TEMP_SUFFIX = ".part"
+
+REMOVE = "remove it and run again: what it stands for is done again"
+"""What to do about a damaged record or manifest."""
 
 
 @contextmanager
@@ -64,8 +67,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file of ours."""
-    return json.loads(path.read_bytes())
+    """Parse a JSON file of ours.
+
+    Raises:
+        IntegrityError: it is no JSON; a disk that failed can leave one empty.
+    """
+    content = path.read_bytes()
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        what = f"is no JSON: {error}" if content else "is empty"
+        raise IntegrityError(str(path), what, do=REMOVE) from error
 
 
 def sha256_file(path: Path) -> str:

@@ -14,6 +14,8 @@ Invariant: a message says where, what is wrong, what is allowed, and what to do.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -80,6 +82,27 @@ class LockedError(CorpusError):
     """Another run holds this output folder."""
 
     exit_code = 7
+
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "free some",
+    errno.EDQUOT: "free some, or have the quota raised",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EACCES: "have the permission granted, or name another folder",
+    errno.EPERM: "have the permission granted, or name another folder",
+    errno.EIO: "see to the disk",
+    errno.EMFILE: "raise the limit (ulimit -n), or use fewer --workers",
+    errno.ENFILE: "close other programs, or use fewer --workers",
+}
+
+
+def of_the_machine(error: OSError) -> CorpusError | None:
+    """A full disk, a missing permission and the like as an error of ours; None for any other."""
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    where = str(error.filename) if error.filename else "this machine"
+    do = f"{_OF_THE_MACHINE[error.errno]}, then run the same command again: what is done is kept"
+    return CorpusError(where, os.strerror(error.errno), do=do)
 
 
 def did_you_mean(name: str, allowed: Iterable[str], limit: int = 12) -> str:

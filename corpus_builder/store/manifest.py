@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .atomic import json_bytes, read_json, write_bytes
+from .atomic import REMOVE, json_bytes, read_json, write_bytes
 from .errors import IntegrityError
 
 FORMAT = 1
@@ -92,6 +92,17 @@ def write_manifest(folder: Path, manifest: StageManifest) -> None:
 
 
 def read_manifest(folder: Path) -> StageManifest | None:
-    """The stage's manifest, or None where it is not sealed."""
+    """The stage's manifest, or None where it is not sealed.
+
+    Raises:
+        IntegrityError: what is there is no manifest.
+    """
     path = folder / "manifest.json"
-    return StageManifest.model_validate(read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return StageManifest.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"is no manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise IntegrityError(str(path), what, do=REMOVE) from error

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .atomic import json_bytes, read_json, write_json
+from .atomic import REMOVE, json_bytes, read_json, write_json
 from .errors import IntegrityError
 from .tables import FileInfo
 
@@ -79,13 +79,20 @@ def drop_record(folder: Path, unit: str) -> None:
 
 
 def read_record(folder: Path, unit: str) -> UnitRecord | None:
-    """The unit's record, or None where it is not done."""
+    """The unit's record, or None where it is not done.
+
+    Raises:
+        IntegrityError: what is there is no record.
+    """
     path = record_path(folder, unit)
     if not path.exists():
         return None
     raw = read_json(path)
-    raw["files"] = tuple(FileInfo(**file) for file in raw["files"])
-    return UnitRecord(**raw)
+    try:
+        raw["files"] = tuple(FileInfo(**file) for file in raw["files"])
+        return UnitRecord(**raw)
+    except (KeyError, TypeError) as error:
+        raise IntegrityError(str(path), f"is no record ({error})", do=REMOVE) from error
 
 
 def combine_digests(digests: list[str]) -> str:

@@ -241,7 +241,9 @@ def heldout_of(base: Arm, needed: Sequence[str]) -> Heldout:
     for name in needed:
         if counts.get(name, 0) < FEWEST_DOCUMENTS:
             what = f"{counts.get(name, 0)} held-out documents of {name!r}"
-            do = "raise heldout.share or give it more texts, or leave it out of trial.target"
+            do = "raise heldout.share, or leave it out of trial.target"
+            if name in own:
+                do = f"give heldout.texts.{name} other texts: of near-duplicates one counts"
             raise DataError("trial", what, allowed=f"at least {FEWEST_DOCUMENTS} are needed", do=do)
     corpora = {name: n for name, n in counts.items() if n >= FEWEST_DOCUMENTS}
     few = {name: n for name, n in counts.items() if name not in corpora}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,9 +19,11 @@ from ..plan import Resources
 from ..recipe import Recipe
 from ..recipe_trial import BASE_ARM, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
+from ..sources.texts import list_texts, read_texts
 from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
+from .data import FEWEST_DOCUMENTS
 from .design import Design, design_of
 from .probes import Probe, probes_of
 from .runs import Result, Run
@@ -135,12 +137,27 @@ def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, .
     """What can be known of a trial before anything is built: its files of minimal pairs.
 
     Raises:
-        RecipeError: none of its arms can be compared, or a file of minimal pairs is not one.
-        DataError: such a file cannot be read.
+        RecipeError: none of its arms can be compared, a file of minimal pairs is not one, or a set
+            of own texts in the target is too small.
+        DataError: a file of minimal pairs cannot be read.
+        SourceError: own texts cannot be read.
     """
     if not options.self_test:
         refuse_if_all_apart(recipe)
+    _refuse_few_texts(recipe)
     return probes_of(trial_of(recipe))
+
+
+def _refuse_few_texts(recipe: Recipe) -> None:
+    target, own = trial_of(recipe).target, recipe.heldout.texts if recipe.heldout else {}
+    for name in (name for name in target or () if name in own):
+        files = list_texts(own[name].files, own[name].text)
+        texts = (row for file in files for row in read_texts(file))
+        if (found := len([*islice(texts, FEWEST_DOCUMENTS)])) < FEWEST_DOCUMENTS:
+            where = recipe.tree.locate(["heldout", "texts", name])
+            what = f"heldout.texts.{name}: texts in it: {found}"
+            allowed = f"at least {FEWEST_DOCUMENTS} are needed: intervals are about new texts"
+            raise RecipeError(where, what, allowed=allowed, do="give it more")
 
 
 def build(arms: Sequence[Arm], resources: Resources, follower: Watcher) -> None:

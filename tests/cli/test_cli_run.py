@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -174,6 +177,54 @@ def test_a_corpus_too_short_tells_the_shortfall_and_writes_no_mix(
     assert {path.name for path in (out / "stages").iterdir()} == before
     code, text, _ = say("status", recipe, "--out", out, "--set", "mix.tokens=9000000", "--json")
     assert code == 0 and not json.loads(text)["stages"][-1]["sealed"]
+
+
+def test_a_full_disk_is_an_error_not_a_traceback(
+    say: Say, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full", "out/recipes/recipe.json")
+
+    monkeypatch.setattr(runner, "note_recipe", full)
+    code, _, err = say("run", recipe, "--out", tmp_path / "o")
+    assert code == 1
+    assert err.startswith("error: out/recipes/recipe.json: No space left on device; free some")
+
+
+def test_what_to_type_next_is_for_this_recipe_and_this_folder(
+    say: Say, recipe: Path, out: Path
+) -> None:
+    path = recipe.with_name("other name.yaml")
+    recipe.rename(path)
+    code, text, _ = say("run", path, "--out", out, "--set", "mix.max_epochs=4")
+    (line,) = [line for line in text.splitlines() if line.startswith("next")]
+    commands = [shlex.split(part) for part in line.removeprefix("next").split(" · ")]
+    assert code == 0 and [words[1] for words in commands] == ["funnel", "verify", "peek"]
+    for words in commands:
+        assert say(*words[1:])[0] == 0
+
+
+def test_a_corpus_of_which_nothing_could_be_read_is_told_at_once(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("no JSON\n" * 3)
+    path = spine.write_recipe(tmp_path / "r.yaml", spine.notes_recipe(tmp_path / "*.jsonl"))
+    code, _, err = say("run", path, "--out", tmp_path / "o", "--quiet")
+    assert code == 4
+    assert "corpora.notes.source: none of its 3 records became a document: bad_json 3;" in err
+    (tmp_path / "a.jsonl").write_text("\n")
+    code, _, err = say("run", path, "--out", tmp_path / "o2", "--quiet")
+    assert code == 4 and "became a document: blank_line 1" in err
+    (tmp_path / "a.jsonl").write_text("")
+    code, _, err = say("run", path, "--out", tmp_path / "o3", "--quiet")
+    assert code == 4 and "there is no record in it" in err
+
+
+def test_input_that_ends_too_soon_is_noted(say: Say, tmp_path: Path) -> None:
+    rows = "".join(json.dumps({"text": spine.prose(n)}) + "\n" for n in range(200)).encode()
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
+    path = spine.write_recipe(tmp_path / "r.yaml", spine.notes_recipe(tmp_path / "*.gz"))
+    code, text, _ = say("run", path, "--out", tmp_path / "o")
+    assert code == 0
+    assert "files end too soon or are damaged (truncated 1)" in " ".join(text.split())
 
 
 # --- look --------------------------------------------------------------------------------------

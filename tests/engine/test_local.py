@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -16,10 +17,10 @@ import pytest
 import spine
 from toys import Homeless, Toy
 
-from corpus_builder.engine import LocalEngine
-from corpus_builder.engine.board import Snapshot
+from corpus_builder.engine import LocalEngine, local
+from corpus_builder.engine.board import Board, Snapshot
 from corpus_builder.engine.launcher import PRELOAD
-from corpus_builder.store.errors import DataError, EngineError
+from corpus_builder.store.errors import CorpusError, DataError, EngineError
 
 WAIT = 120.0
 """Seconds after which something that must happen has not."""
@@ -122,6 +123,22 @@ def test_an_unforeseen_error_names_the_task_and_shows_its_trace(
     with pytest.raises(EngineError, match="ZeroDivisionError: of a toy") as raised:
         engine.launch([{"label": "web, shard 3", "fail": "bug"}], Toy(tmp_path), silent)
     assert raised.value.where == "web, shard 3" and "toys.py" in raised.value.what
+
+
+def test_a_full_disk_is_no_fault_of_the_program(engine: LocalEngine, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="No space left on device; free some") as raised:
+        engine.launch(tasks("bad", fail="full"), Toy(tmp_path), silent)
+    assert raised.value.where.endswith("bad.draft")
+
+
+def test_a_worker_lost_where_the_disk_is_full_could_not_leave_a_word(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local.shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    board = Board(tmp_path / "board")
+    board.prepare(tasks("a"))
+    with pytest.raises(CorpusError, match="the disk is full; free some"):
+        engine._raise_lost(board, [0])
 
 
 def test_work_that_does_not_unpickle_in_a_worker_is_an_error_not_a_silence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ class Toy:
             raise DataError("shard 7", "too short", allowed="longer ones", do="add more")
         if task.get("fail") == "bug":
             raise ZeroDivisionError("of a toy")
+        if task.get("fail") == "full":
+            raise OSError(errno.ENOSPC, "full", str(draft))
         if task.get("wait"):
             time.sleep(task["wait"])
         (self.folder / f"{task['label']}.done").touch()

@@ -32,11 +32,21 @@ def test_jsonl_and_parquet_hold_a_column_of_texts(tmp_path: Path) -> None:
     assert texts(str(tmp_path / "*")) == ["one", "two", "three"]
 
 
+def test_the_column_of_the_texts_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"body": "one"}) + "\n")
+    pq.write_table(pa.table({"body": ["two"], "text": ["not this"]}), tmp_path / "b.parquet")
+    (tmp_path / "c.txt").write_text("three")
+    files = list_texts([str(tmp_path)], "body")
+    assert [row.text for file in files for row in read_texts(file)] == ["one", "two", "three"]
+    assert [file.column for file in files] == ["body", "body", ""]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.txt", b"good \xff bad", "byte 5 is not UTF-8"),
         ("a.jsonl", b'{"text": "fine"}\n{"text": 3}\n', "text_not_string"),
+        ("a.md", b" \n", "holds no text"),
         ("a.csv", b"text\none\n", "no known format"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from corpus_builder.store.atomic import (
     write_bytes,
     write_json,
 )
-from corpus_builder.store.errors import LockedError
+from corpus_builder.store.errors import CorpusError, IntegrityError, LockedError, of_the_machine
 
 HOLD = """
 import sys, time
@@ -109,3 +110,28 @@ def test_the_lock_is_free_after_kill_9(tmp_path: Path) -> None:
         assert time.monotonic() - began < 60
     with run_lock(tmp_path):
         assert (tmp_path / ".lock").read_text() == f"process {os.getpid()}"
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"{", "is no JSON: Expecting")])
+def test_a_damaged_file_of_ours_is_named_with_what_to_do(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=said) as caught:
+        read_json(path)
+    assert caught.value.where == str(path)
+    assert caught.value.do.startswith("remove it and run again")
+
+
+# --- what is wrong with the machine --------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_to_do() -> None:
+    found = of_the_machine(OSError(errno.ENOSPC, "any", "out/mix.arrow"))
+    assert isinstance(found, CorpusError)
+    assert str(found).startswith("out/mix.arrow: No space left on device; free some, then run the")
+
+
+def test_an_error_that_may_be_the_programs_own_is_no_fault_of_the_machine() -> None:
+    assert of_the_machine(FileNotFoundError(errno.ENOENT, "any", "x")) is None

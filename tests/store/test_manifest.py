@@ -12,6 +12,7 @@ from spine import Built
 
 from corpus_builder.store.errors import IntegrityError
 from corpus_builder.store.manifest import Counts, StageManifest, read_manifest, write_manifest
+from corpus_builder.store.records import read_record, record_path
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 
@@ -63,3 +64,14 @@ def test_identical_bytes_stay_where_they_are(small: Built, tmp_path: Path) -> No
     write_manifest(tmp_path, manifest)
     assert (tmp_path / "manifest.json").stat() == before
     assert read_manifest(tmp_path) == manifest
+
+
+def test_what_is_no_manifest_or_no_record_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(IntegrityError, match=r"manifest\.json: is no manifest: stage: Field"):
+        read_manifest(tmp_path)
+    record_path(tmp_path, "a").parent.mkdir()
+    for content in ('{"unit": "a"}', "[]", '{"files": [{"path": 3}]}'):
+        record_path(tmp_path, "a").write_text(content)
+        with pytest.raises(IntegrityError, match=r"a\.json: is no record .* remove it and run"):
+            read_record(tmp_path, "a")

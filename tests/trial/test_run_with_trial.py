@@ -75,17 +75,17 @@ def test_without_torch_the_corpus_is_built_and_a_note_says_what_is_missing(
     [
         ({"pairs": {"mine": "no/such.jsonl"}}, "there is no file"),
         ({"arms": {"stricter": STRICTER}}, "no arm can be compared"),
+        ({"target": {"mine": 1.0}}, "heldout.texts.mine: texts in it: 1; at least 2 are needed"),
     ],
 )
 def test_what_keeps_the_trial_from_being_run_is_said_before_anything_is_built(
     tiny: Path, documents: Path, trial: dict[str, Any], said: str
 ) -> None:
-    write_recipe(
-        tiny,
-        recipe(documents, {"half": HALF}, **trial)
-        if "pairs" in trial
-        else recipe(documents, **trial),
-    )
+    content = recipe(documents, **({"arms": {"half": HALF}} | trial))
+    (tiny.parent / "own.jsonl").write_text(json.dumps({"body": "A text."}) + "\n")
+    own = {"files": str(tiny.parent / "own.jsonl"), "text": "body"}
+    content["heldout"]["texts"] = {"mine": own}
+    write_recipe(tiny, content)
     with pytest.raises(RecipeError, match=said):
         run(tiny, catch=False)
     assert not (tiny.parent / "out" / "stages").exists()
