@@ -158,10 +158,15 @@ def _models(recipe: Recipe) -> dict[str, tuple[Path, str]]:
 
 @dataclass(frozen=True)
 class Resources:
-    """Workers and the memory each may use."""
+    """Workers and the memory each may use, in bytes."""
 
     workers: int
     memory: int
+
+    @property
+    def whole(self) -> int:
+        """Bytes for all of them."""
+        return self.workers * self.memory
 
 
 def resources(workers: int | None, memory: int | None) -> Resources:

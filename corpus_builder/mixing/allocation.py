@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from corpus_builder.mixing.buckets import corpus_of, groups_of
 from corpus_builder.mixing.weights import Number, check_names, exact, normalised
@@ -74,6 +74,24 @@ class Allocation:
         repeats = max(self.epochs - 1.0, 0.0)
         worth = REPETITION_HALF_LIFE * -math.expm1(-repeats / REPETITION_HALF_LIFE)
         return unique * (1.0 + worth)
+
+
+def account(part: Allocation) -> dict[str, Any]:
+    """What was asked and realised of a part, as plain values."""
+    unique = min(part.sequences, part.available)
+    return {
+        "requested_weight": float(part.requested),
+        "realised_weight": float(part.realised),
+        "available_sequences": part.available,
+        "unique_sequences": unique,
+        "sequences": part.sequences,
+        "sequences_by_stage": list(part.phases),
+        "tokens": part.sequences * part.sequence_length,
+        "unique_tokens": unique * part.sequence_length,
+        "epochs": round(part.epochs, 6),
+        "cap_hit": part.capped,
+        "effective_tokens": int(part.effective_tokens),
+    }
 
 
 def corpus_shares(parts: Sequence[Allocation]) -> dict[str, Fraction]:

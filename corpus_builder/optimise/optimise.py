@@ -66,7 +66,8 @@ def run_optimise(
     base = Arm(BASE_ARM, make_plan(recipe, out))
     build([base], resources, follower)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
-        return _Optimisation(recipe, base, target, out, engine, follower).run(runs, budget)
+        trainer = Trainer(out / "trial", engine, follower, resources.whole)
+        return _Optimisation(recipe, base, target, out, trainer, follower).run(runs, budget)
 
 
 def target_of(recipe: Recipe) -> dict[str, float]:
@@ -116,12 +117,12 @@ class _Optimisation:
     base: Arm
     target: Mapping[str, float]
     out: Path
-    engine: LocalEngine
+    trainer: Trainer
     follower: Follower
 
     def __post_init__(self) -> None:
         self.trial, self.mix = trial_of(self.recipe), mix_of(self.recipe)
-        self.trainer = Trainer(self.out / "trial", self.engine, self.follower)
+        self.engine = self.trainer.engine
         self.available = self.base.mix.available(self.base.plan.context)
         self.max_epochs: Mapping[str, Fraction] = self.base.mix.mix.max_epochs
         budget = self.mix.tokens // self.mix.sequence_length

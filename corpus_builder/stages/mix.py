@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..mixing import ORDER_VERSION
-from ..mixing.allocation import Allocation, OnShort, Phase, allocate_phases
+from ..mixing.allocation import Allocation, OnShort, Phase, account, allocate_phases
 from ..mixing.buckets import groups_of, part_name, part_weights
 from ..mixing.weights import proportional, temperature, unimax
 from ..store.arrow_streams import SequenceFiles, StreamWriter
@@ -225,22 +225,19 @@ class MixStage(Stage):
 
     def facts(self, context: Context, records: Any) -> dict[str, Any]:
         """The mix's accounts: per part what was asked and realised, epochs, effective tokens."""
-        corpora = {}
-        for part in self.allocation(context):
-            corpora[part.name] = {
-                "requested_weight": float(part.requested),
-                "realised_weight": float(part.realised),
-                "available_sequences": part.available,
-                "unique_sequences": min(part.sequences, part.available),
-                "sequences": part.sequences,
-                "sequences_by_stage": list(part.phases),
-                "tokens": part.sequences * self.mix.sequence_length,
-                "unique_tokens": min(part.sequences, part.available) * self.mix.sequence_length,
-                "epochs": round(part.epochs, 6),
-                "cap_hit": part.capped,
-                "effective_tokens": int(part.effective_tokens),
-            }
+        corpora = {
+            part.name: {**account(part), **self._made_of(context, part.name)}
+            for part in self.allocation(context)
+        }
         return {"corpora": corpora, **self._bucket_facts(context)}
+
+    def _made_of(self, context: Context, part: str) -> dict[str, int]:
+        """Documents and bytes of text that a part's sequences are made of, drawn or not."""
+        records = context.records(self.stores[part])
+        return {
+            f"available_{name}": sum(record.facts[name] for record in records)
+            for name in ("documents", "text_bytes")
+        }
 
     def _bucket_facts(self, context: Context) -> dict[str, Any]:
         """By corpus: the signal, the edges, and of every bucket its documents and its rate."""

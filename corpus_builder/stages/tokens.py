@@ -57,6 +57,7 @@ class EncodeStage(Stage):
     """
 
     verb = "encode"
+    version = 2
     part: str
     documents: Stage
 
@@ -92,7 +93,14 @@ class EncodeStage(Stage):
     def schema(self, context: Context) -> pa.Schema:
         """Columns of an encoded shard."""
         tokens = pa.large_list(token_type(self.vocabulary(context)[0]))
-        return pa.schema([("key", pa.uint64()), ("doc_id", pa.binary(16)), ("tokens", tokens)])
+        return pa.schema(
+            [
+                ("key", pa.uint64()),
+                ("doc_id", pa.binary(16)),
+                ("text_bytes", pa.int64()),
+                ("tokens", tokens),
+            ]
+        )
 
     def run_unit(self, context: Context, phase: str, unit: str) -> UnitRecord:
         schema = self.schema(context)
@@ -138,7 +146,8 @@ class EncodeStage(Stage):
             ids, offsets = encoder.encode(text)
             tokens = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids.astype(kind)))
             context.progress(len(batch), batch.nbytes)
-            columns = [pa.array(keys), batch.column("doc_id"), tokens]
+            size = pc.binary_length(batch.column("text")).cast(pa.int64())
+            columns = [pa.array(keys), batch.column("doc_id"), size, tokens]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -191,6 +200,7 @@ class TokensStage(Stage):
             TableWriter(folder, f"data/{unit}.parquet", WHERE_SCHEMA) as where,
         ):
             table = self._gather(context, number, files)
+            text_bytes = int(pc.sum(table.column("text_bytes")).as_py() or 0)
             edges = [
                 (block << 64) // (files * blocks)
                 for block in range(number * blocks, (number + 1) * blocks)
@@ -202,10 +212,10 @@ class TokensStage(Stage):
                 where.write(where_rows)
                 context.progress(len(where_rows), packed.nbytes)
             written = (sequences.close(), where.close())
-        return self._record(context, unit, packer, written)
+        return self._record(context, unit, packer, text_bytes, written)
 
     def _record(
-        self, context: Context, unit: str, packer: _Packer, files: tuple[Any, ...]
+        self, context: Context, unit: str, packer: _Packer, text_bytes: int, files: tuple[Any, ...]
     ) -> UnitRecord:
         return UnitRecord(
             unit=f"data/{unit}",
@@ -215,7 +225,7 @@ class TokensStage(Stage):
             lost={},
             facts={
                 "documents": files[1].rows, "sequences": files[0].rows, "tokens": packer.tokens,
-                "end_tokens": files[1].rows, "tail_tokens": packer.tail,
+                "end_tokens": files[1].rows, "tail_tokens": packer.tail, "text_bytes": text_bytes,
             },
             files=files,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ..mixing.allocation import Allocation, account
 from ..recipe_trial import BASE_ARM, HEADLINE
 from ..store.atomic import write_json
 from ..store.errors import DataError
@@ -102,7 +103,7 @@ class TrialReport:
         odds: arm -> how often a gap like its headline's held at a larger scale.
         apart: arm -> corpora it changes; not comparable for want of a declared target.
         pairing: arm -> `nested`, and `same_sequences` as a share of slots.
-        epochs: arm -> corpus -> passes over it in a run.
+        allocations: arm -> what a run reads of each corpus.
         warnings: what a reader should know before using a verdict.
     """
 
@@ -121,7 +122,7 @@ class TrialReport:
     apart: Mapping[str, tuple[str, ...]]
     own_tokenizer: tuple[str, ...]
     pairing: Mapping[str, Mapping[str, Any]]
-    epochs: Mapping[str, Mapping[str, float]]
+    allocations: Mapping[str, tuple[Allocation, ...]]
     warnings: tuple[str, ...]
     results: Results
 
@@ -151,10 +152,7 @@ class TrialReport:
             apart=design.apart,
             own_tokenizer=tuple(a.name for a in design.arms.values() if a.own_tokenizer),
             pairing=design.pairing(),
-            epochs={
-                arm: {part.name: round(part.epochs, 4) for part in data.allocations}
-                for arm, data in design.data.items()
-            },
+            allocations={arm: data.allocations for arm, data in design.data.items()},
             warnings=tuple(_warnings(design, settings)),
             results=results,
         )
@@ -194,7 +192,10 @@ class TrialReport:
             "arms": {arm: self._arm_json(arm) for arm in self.arms},
             "self_tests": self.self_tests.as_json() if self.self_tests else None,
             "not_comparable": {arm: list(changed) for arm, changed in self.apart.items()},
-            "epochs": {arm: dict(each) for arm, each in self.epochs.items()},
+            "epochs": {
+                arm: {part.name: round(part.epochs, 4) for part in parts}
+                for arm, parts in self.allocations.items()
+            },
             "warnings": list(self.warnings),
         }
 
@@ -318,6 +319,10 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
                 {"arm": arm, "seed": seed, "hash": run.hash, **run.identity}
                 for (arm, seed), run in runs.items()
             ],
+            "arms": {
+                arm: {part.name: account(part) for part in parts}
+                for arm, parts in report.allocations.items()
+            },
             "not_comparable": {arm: list(changed) for arm, changed in report.apart.items()},
             "files": [asdict(file) for file in files],
             "versions": {n: version(n) for n in ("corpus-builder", "numpy", "scipy", "torch")},

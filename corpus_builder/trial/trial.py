@@ -130,7 +130,8 @@ def run_trial(
     build([arm for arm in arms if arm.comparable(trial)], resources, follower)
     forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
-        return _Trial(recipe, arms, probes, out / "trial", engine, follower, options).run()
+        trainer = Trainer(out / "trial", engine, follower, resources.whole)
+        return _Trial(recipe, arms, probes, trainer, follower, options).run()
 
 
 def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, ...]:
@@ -185,8 +186,7 @@ class _Trial:
     recipe: Recipe
     planned: Sequence[Arm]
     probes: tuple[Probe, ...]
-    folder: Path
-    engine: LocalEngine
+    trainer: Trainer
     follower: Follower
     options: Options
     runs: dict[tuple[str, int], Run] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class _Trial:
     def __post_init__(self) -> None:
         self.arms = {arm.name: arm for arm in self.planned}
         self.trial, self.mix = trial_of(self.recipe), mix_of(self.recipe)
-        self.trainer = Trainer(self.folder, self.engine, self.follower)
+        self.folder = self.trainer.folder
 
     def run(self) -> TrialReport:
         """Everything after building."""
@@ -295,7 +295,7 @@ class _Trial:
         settings = self._settings(design, tokens, machine)
         contents = {arm: dict(data.contents) for arm, data in design.data.items()}
         key = [
-            budget, self.recipe.to_canonical(), contents, self.engine.workers,
+            budget, self.recipe.to_canonical(), contents, self.trainer.engine.workers,
             self.options.self_test, self.options.lr_check, self.options.until_decided,
         ]  # fmt: skip
         known = remembered_fit(self.folder, key)

@@ -7,6 +7,7 @@ whose trial was killed stops at its next step.
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ class Training:
             return self._machine(run)
         with _on_device(run):
             if task["kind"] == "room":
-                return self._room(run)
+                return self._room(run, task["memory"])
             return self._probe(run) if task["kind"] == "probe" else self._train(run, progress)
 
     def _machine(self, run: Run) -> dict[str, Any]:
@@ -110,11 +111,17 @@ class Training:
         )
         return {"tokens_per_second": float(median(found.curve.column(-1).to_pylist()))}
 
-    def _room(self, run: Run) -> dict[str, int]:
-        """How many models like this one train on the GPU at once, this one among them."""
+    def _room(self, run: Run, memory: int) -> dict[str, int]:
+        """How many models like this one train at once, this one among them.
+
+        Args:
+            memory: bytes there are, on a CPU.
+        """
         import torch
 
         self._probe(run)
+        if run.settings.machine.device == "cpu":
+            return {"models": processes_in(_most_memory(), memory, run.name)}
         free, _ = torch.cuda.mem_get_info()
         return {"models": models_in(torch.cuda.max_memory_reserved() + CUDA_CONTEXT, free)}
 
@@ -141,6 +148,23 @@ class Training:
             "start_seconds": max(0.0, step / rates[0] - step / rate),
             "heldout_tokens": scored,
         }
+
+
+def processes_in(own: int, memory: int, where: str) -> int:
+    """Processes of `own` bytes each in `memory` bytes.
+
+    Raises:
+        EngineError: not even one.
+    """
+    if own > memory:
+        what = f"training takes {own / 1e9:.1f} GB of memory, and {memory / 1e9:.1f} GB may be used"
+        raise EngineError(where, what, do="raise --memory, or take a smaller model")
+    return memory // own
+
+
+def _most_memory() -> int:
+    """The most bytes that this process has had in memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def models_in(own: int, free: int) -> int:

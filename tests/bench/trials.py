@@ -136,7 +136,7 @@ def known(data: Path, out: Path, resources: Resources) -> None:
     for arm, score in scores.items():
         print(f"  {arm:<10} {score:.4f}  {shown(report, arm, 'news-gov')}")
     print(f"  the more the better: {'yes' if order else 'NO'}")
-    passes = report.epochs["repeated"]["few"]
+    passes = report.as_json()["epochs"]["repeated"]["few"]
     print(f"\n{passes:.1f} passes over little text against fresh text, on held-out docs")
     print(f"  repeated   {shown(report, 'repeated', 'docs')}")
     if report.self_tests is not None:
@@ -168,7 +168,7 @@ def trained(
     tokens = trial_of(loaded).tokens or TOKENS
     design = design_of(loaded, {arm.name: arm for arm in arms}, tokens)
     with LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
-        trainer = Trainer(out / "trial", engine, Told())
+        trainer = Trainer(out / "trial", engine, Told(), resources.whole)
         runs = wanted(design, trainer.machine(design.run(BASE_ARM, 0, settings(design))))
         trainer.train(runs)
         return design, {key: trainer.result(run) for key, run in runs.items()}

@@ -72,7 +72,11 @@ def test_sequences_are_the_documents_in_hash_order_each_with_its_end(
     assert facts == {
         "documents": len(ids), "end_tokens": len(ids), "sequences": whole,
         "tokens": whole * LENGTH, "tail_tokens": len(flat) - whole * LENGTH,
+        "text_bytes": sum(len(row["text"].encode()) for row in small.rows(f"{corpus}.documents")),
     }  # fmt: skip
+    part = small.manifests["mix"].facts["corpora"][corpus]
+    assert part["available_documents"] == facts["documents"]
+    assert part["available_text_bytes"] == facts["text_bytes"]
     total = small.manifests[f"{corpus}.encode"].facts["tokens"]
     assert total + facts["end_tokens"] == facts["tokens"] + facts["tail_tokens"]
 

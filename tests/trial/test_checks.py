@@ -168,7 +168,19 @@ def test_one_text_is_too_few_however_long_it_is(documents: Path, tmp_path: Path)
     own(tmp_path)
     content = recipe(documents, {"half": HALF}, target={"mine": 1})
     content["heldout"]["texts"] = {"mine": str(tmp_path / "own-long.md")}
-    with pytest.raises(DataError, match="1 held-out documents of 'mine'"):
+    with pytest.raises(RecipeError, match=r"heldout\.texts\.mine: texts in it: 1; at least 2"):
+        tried(content, tmp_path / "out")
+    assert not (tmp_path / "out" / "stages").exists()
+
+
+def test_two_texts_alike_are_one(documents: Path, tmp_path: Path) -> None:
+    own(tmp_path)
+    text = (tmp_path / "own-long.md").read_text()
+    (tmp_path / "own-long-2.md").write_text(f"{text} One more.")
+    content = recipe(documents, {"half": HALF}, target={"mine": 1})
+    content["heldout"]["texts"] = {"mine": str(tmp_path / "own-long*.md")}
+    said = r"1 held-out documents of 'mine'.*give heldout\.texts\.mine other texts"
+    with pytest.raises(DataError, match=said):
         tried(content, tmp_path / "out")
 
 

@@ -91,6 +91,14 @@ def test_files_hold_what_the_report_says(half: Tried) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert len(manifest["runs"]) == 4
     assert {run["arm"] for run in manifest["runs"]} == {"base", "half"}
+    accounts = manifest["arms"]
+    for arm, weights in (("base", (0.8, 0.2)), ("half", (0.5, 0.5))):
+        for name, weight in zip(("notes", "code"), weights, strict=True):
+            part = accounts[arm][name]
+            assert part["requested_weight"] == weight
+            assert part["realised_weight"] == pytest.approx(weight, abs=0.02)
+            assert part["effective_tokens"] == part["unique_tokens"] == part["tokens"]
+        assert sum(part["tokens"] for part in accounts[arm].values()) == 3_200
 
 
 def test_before_training_it_says_what_it_will_cost_and_see(half: Tried) -> None:

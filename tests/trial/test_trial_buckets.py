@@ -19,7 +19,7 @@ def test_an_arm_of_other_rates_is_nested_and_encodes_nothing_anew(tmp_path: Path
     stages = [path.name for path in (tmp_path / "out" / "stages").iterdir()]
     for stage in ("notes.encode", "notes.buckets", "notes.b0.tokens", "notes.b1.tokens"):
         assert len([name for name in stages if name.startswith(f"{stage}-")]) == 1, stage
-    epochs = done.report.epochs
+    epochs = done.report.as_json()["epochs"]
     assert set(epochs["base"]) == set(epochs["quality-up"]) == {"code", "notes.b0", "notes.b1"}
     assert epochs["base"]["notes.b1"] == pytest.approx(epochs["base"]["notes.b0"], rel=0.2)
     arm = epochs["quality-up"]
