@@ -19,7 +19,7 @@ from .common import (
     set_option,
 )
 from .progress import TerminalWatcher
-from .trial import Duration, duration_text
+from .trial import Duration, duration_text, processes_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @set_option
 @click.option(
     "--runs", type=click.IntRange(12), default=64, show_default=True, metavar="N",
-    help="Models to train, each on another mix; 4 to a corpus at least, better 10.",
+    help="Models to train, each on another mix; better 10 to a corpus, 4 at least.",
 )  # fmt: skip
 @click.option(
     "--budget", type=Duration(), metavar="TIME",
@@ -99,8 +99,8 @@ class SwarmWatcher(TerminalWatcher):
         if cost.speed is not None:
             self.console.print(
                 f"[bold]cost[/]     about {duration_text(cost.seconds)} at "
-                f"{cost.speed.tokens_per_second:,.0f} tokens/s in each of "
-                f"{cost.speed.processes} processes"
+                f"{cost.speed.tokens_per_second:,.0f} tokens/s in "
+                f"{processes_text(cost.speed.processes)}"
             )
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
@@ -134,12 +134,12 @@ def print_report(screen: Console, report: OptimiseReport, folder: Path) -> None:
             f"predicted: {gain.value:.4f} bits per byte below the {name} mix "
             f"({gain.low:+.4f} to {gain.high:+.4f})"
         )
-    if regression.explained <= 0:
+    if answer.finding == "cannot tell":
         screen.print(
             "[yellow]cannot tell[/]: the regression explains nothing of the runs left out, so the "
             "mix chosen means little; more runs may help (--runs)"
         )
-    elif answer.flat:
+    elif answer.finding == "flat":
         screen.print(
             "[yellow]flat optimum[/]: the swarm does not tell this mix from the natural one, which "
             "may be as good"

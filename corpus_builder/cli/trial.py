@@ -177,7 +177,7 @@ def prospect_lines(prospect: Prospect) -> list[str]:
     if speed is not None:
         lines.append(
             f"[bold]cost[/]     about {duration_text(prospect.seconds)} at "
-            f"{speed.tokens_per_second:,.0f} tokens/s in each of {speed.processes} processes"
+            f"{speed.tokens_per_second:,.0f} tokens/s in {processes_text(speed.processes)}"
         )
     looks = prospect.looks
     if len(looks) > 1:
@@ -203,6 +203,11 @@ def _margin(prospect: Prospect) -> str:
         f"the widest that is not declared; so many seeds could resolve {prospect.resolvable:.3f}, "
         'so do not expect "equivalent"'
     )
+
+
+def processes_text(processes: int) -> str:
+    """Of a rate: "one process", "each of 2 processes"."""
+    return "one process" if processes == 1 else f"each of {processes:,} processes"
 
 
 def duration_text(seconds: float) -> str:
@@ -297,11 +302,13 @@ def _scores(report: TrialReport) -> Any:
         title="bits per byte, 95 % interval", box=None, pad_edge=False, title_justify="left"
     )
     table.add_column("arm")
-    for name in names:
+    seeds = {arm: scores[names[0]].seeds for arm, scores in report.scores.items()}
+    differ = len(set(seeds.values())) > 1
+    for name in ["seeds", *names] if differ else names:
         table.add_column(name, justify="right")
     for arm, scores in report.scores.items():
         cells = [f"{s.value:.4f} [dim]±{s.high - s.value:.4f}[/]" for s in scores.values()]
-        table.add_row(arm, *cells)
+        table.add_row(arm, *([str(seeds[arm])] if differ else []), *cells)
     return table
 
 

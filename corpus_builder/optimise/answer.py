@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from .laws import Law, concave
 from .search import around, best, considered
 from .solving import Array
 from .swarm import Room
+
+Finding = Literal["better", "flat", "cannot tell"]
 
 RESAMPLES = 200
 LEVEL = 0.9
@@ -75,9 +78,10 @@ class Answer:
             chosen one.
         predicted: loss of `natural`, `uniform` and `best`.
         gains: what `best` saves over `natural` and `uniform`.
-        flat: the swarm does not tell the best mix from the natural one: resamples disagree on the
-            sign of the gain, or the gain is less than the regression's own error. (The gain is
-            taken within each resample: losses of both mixes vary together.)
+        finding: `better` than the natural mix; or `flat`: the swarm does not tell the two apart, as
+            resamples disagree on the sign of the gain, or the gain is less than the regression's
+            own error (the gain is taken within each resample: losses of both mixes vary together);
+            or `cannot tell`, where the regression explains nothing of the runs left out.
     """
 
     best: Mapping[str, Interval]
@@ -85,7 +89,7 @@ class Answer:
     predicted: Mapping[str, float]
     gains: Mapping[str, Interval]
     regression: Regression
-    flat: bool
+    finding: Finding
 
     @property
     def mix(self) -> Array:
@@ -119,7 +123,6 @@ def answer(room: Room, swarm: Swarm, seed: int, laws: Sequence[Law] | None = Non
     }
     worse = np.quantile(predicted[1:, 2:] - at_best[1:, None], (1 - LEVEL) / 2, axis=0) > 0
     alike = np.concatenate([field[~worse], mix[None]])
-    gain = gains["natural"]
     regression = _regression(choice, swarm)
     return Answer(
         best={n: Interval.of(bests[:, j]) for j, n in enumerate(room.names)},
@@ -134,8 +137,14 @@ def answer(room: Room, swarm: Swarm, seed: int, laws: Sequence[Law] | None = Non
         },
         gains=gains,
         regression=regression,
-        flat=gain.low <= 0 or gain.value <= regression.error or regression.explained <= 0,
+        finding=_finding(gains["natural"], regression),
     )  # fmt: skip
+
+
+def _finding(gain: Interval, regression: Regression) -> Finding:
+    if regression.explained <= 0:
+        return "cannot tell"
+    return "flat" if gain.low <= 0 or gain.value <= regression.error else "better"
 
 
 def effects(room: Room, mixes: Array, losses: Array, weights: Array) -> dict[str, Interval]:

@@ -19,11 +19,18 @@ from ..store.errors import IntegrityError
 from .swarm import Room, under_caps
 
 if TYPE_CHECKING:
+    from .answer import Finding
     from .report import OptimiseReport
     from .solving import Array
 
 PLACES = (3, 4, 5, 6)
 """Decimals of a weight: as few as caps that bind leave room for."""
+
+_FINDINGS: dict[Finding, list[str]] = {
+    "better": [],
+    "flat": ["FLAT OPTIMUM: the swarm does not tell this mix from the natural one."],
+    "cannot tell": ["CANNOT TELL: the regression explains nothing of the runs left out."],
+}
 
 
 def rounded(room: Room, mix: Array, sequences: int, *, keep_all: bool = False) -> dict[str, float]:
@@ -105,13 +112,7 @@ def _head(path: Path, report: OptimiseReport) -> str:
         f"{max(0.0, answer.regression.explained):.0%} of what differs between runs left out.",
         f"Predicted: {answer.predicted['best']:.4f} bits per byte at such a run's size, "
         f"{gain.value:+.4f} below natural ({gain.low:+.4f} to {gain.high:+.4f}).",
-        *(
-            ["CANNOT TELL: the regression explains nothing of the runs left out."]
-            if answer.regression.explained <= 0
-            else ["FLAT OPTIMUM: the swarm does not tell this mix from the natural one."]
-            if answer.flat
-            else []
-        ),
+        *_FINDINGS[answer.finding],
         *(f"Held back by max_epochs: {name}." for name in report.binding),
         "",
         f"{'corpus':<20} natural  chosen  region of the best (90 %)",

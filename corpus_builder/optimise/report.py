@@ -121,7 +121,7 @@ class OptimiseReport:
             "tokens_per_run": self.settings.tokens,
             "level": LEVEL,
             "resamples": RESAMPLES,
-            "flat": answer.flat,
+            "finding": answer.finding,
             "weights": self.weights,
             "natural": self.natural,
             "uniform": self.uniform,

@@ -23,12 +23,14 @@ from .runs import Result
 class Score:
     """Bits per byte of an arm on a corpus (or the headline), with its own 95 % interval.
 
-    The interval is about new seeds and new documents; arms are not to be compared by it.
+    The interval is about new seeds and new documents; arms are not to be compared by it. `seeds`:
+    models it is a mean over; an arm that was decided early has fewer than the base.
     """
 
     value: float
     low: float
     high: float
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def _score(runs: Sequence[Result], weights: Mapping[str, float]) -> Score:
     ]
     found = estimate(parts)
     width = float(half_width(found.variances, found.df, ALPHA))
-    return Score(float(found.value), float(found.value) - width, float(found.value) + width)
+    value = float(found.value)
+    return Score(value, value - width, value + width, len(runs))
 
 
 def pairs_of(results: Results, arms: Sequence[str], probe: str) -> dict[str, Pairs]:
@@ -89,5 +92,6 @@ def pairs_of(results: Results, arms: Sequence[str], probe: str) -> dict[str, Pai
         variance = np.array([differences.var(ddof=1) / len(differences)])
         df = np.array([len(differences) - 1.0])
         width, middle = float(half_width(variance, df, ALPHA)), float(differences.mean())
-        found[arm] = Pairs(right, middle, (middle - width, middle + width))
+        interval = max(middle - width, -1.0), min(middle + width, 1.0)
+        found[arm] = Pairs(right, middle, interval)
     return found

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from corpus_builder.cli.trial import Duration, print_report
+from corpus_builder.cli.trial import Duration, _scores, print_report
+from corpus_builder.trial.scores import Score
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -37,9 +38,11 @@ def test_a_time_is_seconds() -> None:
 def test_a_void_report_says_so_first(void: tuple[str, ...]) -> None:
     test: Any = SimpleNamespace(passed=not void, reason="as it is", false_alarm=0.05)
     series: Any = SimpleNamespace(damage=(0.0,), means=(1.0,), test=test)
+    score: Any = SimpleNamespace(value=1.0, high=1.1, seeds=3)
     report: Any = SimpleNamespace(
         prospect=SimpleNamespace(looks=[1], seeds=3, margin=0.02), apart={"arm": ["notes"]},
-        warnings=["beware"], void=void, scores={"base": {}}, verdicts={}, headline={}, pairs={},
+        warnings=["beware"], void=void, scores={"base": {"notes": score}}, verdicts={},
+        headline={}, pairs={},
         arms=["base"], target_declared=True, settings=SimpleNamespace(tokens=1),
         self_tests=SimpleNamespace(aa=test, series=series, void=void),
     )  # fmt: skip
@@ -49,3 +52,17 @@ def test_a_void_report_says_so_first(void: tuple[str, ...]) -> None:
     says = [line.startswith("The report is void") for line in lines]
     assert says == [bool(void)] + [False] * (len(lines) - 1)
     assert len(lines) > 4
+
+
+def test_arms_of_fewer_seeds_than_the_base_say_so() -> None:
+    """One that was decided early; its difference is to the base's first seeds."""
+    for seeds, shown in ((3, True), (6, False)):
+        scores = {
+            "base": {"notes": Score(2.0, 1.9, 2.1, 6)},
+            "arm": {"notes": Score(2, 1, 3, seeds)},
+        }
+        screen = Console(file=StringIO(), width=100)
+        report: Any = SimpleNamespace(scores=scores)
+        screen.print(_scores(report))
+        said = screen.file.getvalue()  # type: ignore[attr-defined]
+        assert ("seeds" in said) == shown

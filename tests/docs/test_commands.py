@@ -8,6 +8,8 @@ process; the real quick start runs where `CORPUS_TEST_QUICKSTART` is set.
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import subprocess
@@ -114,7 +116,7 @@ def stand_in(folder: Path, name: str, source: dict[str, dict[str, Any]]) -> None
     content = yaml.safe_load(text.replace(": off", ": 'off'"))  # a word, as recipes read it
     for corpus, part in source.items():
         content["corpora"][corpus]["source"] = part
-    for stage in content["corpora"]["web"]["stages"]:
+    for stage in content["corpora"].get("web", {"stages": []})["stages"]:
         if "language" in stage:
             stage["language"]["model"] = str(folder / "lid.bin")
     content["tokenizer"] = {"train": {"vocab": 300, "max_bytes": "100KB"}}
@@ -142,6 +144,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     crawl, code = {"warc": "crawl/*.warc.gz"}, {"jsonl": "code.jsonl"}
     stand_in(folder, "quickstart", {"web": crawl, "code": code})
     stand_in(folder, "web", {"web": crawl})
+    (folder / "data").mkdir()
+    texts = "".join(json.dumps(row) + "\n" for row in spine.notes(200)).encode()
+    (folder / "data" / "a.jsonl.gz").write_bytes(gzip.compress(texts))
+    stand_in(folder, "files", {"texts": {"jsonl": "data/*.jsonl*"}})
     (folder / "runs").mkdir()
     return folder
 

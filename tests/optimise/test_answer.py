@@ -45,7 +45,7 @@ def test_predictions_are_near_the_truth(found: Answer) -> None:
     assert found.predicted["natural"] == pytest.approx(wanted(room().natural[None])[0], abs=0.03)
     gain = wanted(room().natural[None])[0] - wanted(found.mix[None])[0]
     assert found.gains["natural"].value == pytest.approx(gain, abs=0.03)
-    assert not found.flat
+    assert found.finding == "better"
 
 
 def test_the_region_holds_the_best_mix_and_no_other_corpus(found: Answer) -> None:
@@ -61,10 +61,10 @@ def test_it_is_the_same_answer_again(found: Answer) -> None:
     assert answer(room(), measured(mixes()), 0, LAWS) == found
 
 
-def test_noise_has_a_flat_optimum() -> None:
+def test_of_noise_it_cannot_tell() -> None:
     rng, x = np.random.default_rng(5), mixes()
     noise = Swarm(x, 2 + rng.normal(0, 0.02, (1, 32)), np.ones(1))
-    assert answer(room(), noise, 0, LAWS).flat
+    assert answer(room(), noise, 0, LAWS).finding == "cannot tell"
 
 
 def test_where_natural_is_best_the_optimum_is_flat() -> None:
@@ -72,7 +72,7 @@ def test_where_natural_is_best_the_optimum_is_flat() -> None:
     x, here = mixes(), room()
     away = ((np.sqrt(x) - np.sqrt(here.natural)) ** 2).sum(1)
     losses = 2 + 0.3 * away + np.random.default_rng(0).normal(0, 0.01, 32)
-    assert answer(here, Swarm(x, losses[None], np.ones(1)), 0, LAWS).flat
+    assert answer(here, Swarm(x, losses[None], np.ones(1)), 0, LAWS).finding == "flat"
 
 
 def test_caps_bind_and_are_kept() -> None:
