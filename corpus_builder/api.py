@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,9 +148,7 @@ class Plan:
 
     def verify(self) -> list[Finding]:
         """Hash everything again, check every sum; what is not as the manifests claim."""
-        from .report.verify import verify, verify_accounts
+        from .report.verify_trial import verify_all
 
-        plan, manifests = self.definition, self.manifests()
-        hashed = verify(plan.out / "stages", manifests)
-        checks = chain(hashed, verify_accounts(plan.context, manifests))
+        checks = verify_all(self.definition, self.manifests())
         return [checked.finding for checked in checks if checked.finding]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,13 +156,13 @@ def _print_seen(item: Seen, full: bool) -> None:
 def verify_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Hash again every file that the manifests of RECIPE's stages claim, and check every sum.
+    """Hash again every file that the manifests of RECIPE's stages and trial claim, check every sum.
 
     Exits with 5 if anything is not as claimed.
     """
     from dataclasses import asdict
 
-    from ..report.verify import verify, verify_accounts
+    from ..report.verify_trial import arm_manifests, verify_all
     from ..store.errors import DataError, IntegrityError
 
     plan = plan_of(recipe, overrides, out)
@@ -170,9 +170,10 @@ def verify_command(
     if not manifests:
         raise DataError(str(plan.out), "nothing is built yet", do=f"corpus run {recipe}")
     findings, files, size = [], 0, 0
-    with _hashing(sum(len(u.files) for m in manifests for u in m.units), not as_json) as tick:
-        hashed = verify(plan.out / "stages", manifests)
-        for checked in chain(hashed, verify_accounts(plan.context, manifests)):
+    own = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    total = sum(len(unit.files) for manifest in [*manifests, *own] for unit in manifest.units)
+    with _hashing(total, not as_json) as tick:
+        for checked in verify_all(plan, manifests):
             tick()
             files, size = files + 1, size + checked.bytes
             if checked.finding:
@@ -183,7 +184,7 @@ def verify_command(
         lines = "\n".join(f"  {item.where}: {item.what}" for item in findings)
         raise IntegrityError(
             str(plan.out), f"{len(findings)} of {files} checks failed:\n{lines}",
-            do="delete the stage folders named and run again: they will be rebuilt",
+            do="delete the folders named and run again: they will be made anew",
         )  # fmt: skip
     if not as_json:
         stages = f"{len(manifests)} of {len(plan.stages)} stages sealed"

@@ -47,9 +47,8 @@ def verify(stages: Path, manifests: list[StageManifest]) -> Iterator[Checked]:
         for unit in manifest.units:
             for file in unit.files:
                 path = stages / manifest.stage / file.path
-                yield Checked(
-                    file.bytes, _file(path, manifest.stage, file.path, file.bytes, file.sha256)
-                )
+                claimed = manifest.stage, file.path, file.bytes, file.sha256
+                yield Checked(file.bytes, file_finding(path, *claimed))
 
 
 def verify_accounts(context: Context, manifests: list[StageManifest]) -> Iterator[Checked]:
@@ -103,7 +102,8 @@ def _manifest(manifest: StageManifest, known: set[str]) -> Finding | None:
     )
 
 
-def _file(path: Path, stage: str, name: str, size: int, sha256: str) -> Finding | None:
+def file_finding(path: Path, stage: str, name: str, size: int, sha256: str) -> Finding | None:
+    """What is wrong with a file of which so much is claimed."""
     where = f"{stage}/{name}"
     if not path.exists():
         return Finding(where, "is missing")

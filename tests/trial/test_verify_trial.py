@@ -1,0 +1,65 @@
+"""`verify` looks at what a trial is made of: its tables, its runs, the stages of its arms."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from trials import Tried, recipe, tried
+
+from corpus_builder.plan import Plan, make_plan
+from corpus_builder.recipe import load_recipe
+from corpus_builder.report.verify_trial import arm_manifests, verify_all, verify_trial
+
+
+def findings(folder: Path) -> list[str]:
+    checked = list(verify_trial(folder))
+    return [f"{c.finding.where} {c.finding.what}" for c in checked if c.finding]
+
+
+@pytest.fixture
+def folder(half: Tried, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(half.out / "trial", tmp_path / "trial"))
+
+
+def test_a_sound_trial_has_its_tables_and_those_of_every_run_checked(folder: Path) -> None:
+    checked = list(verify_trial(folder))
+    assert [c.finding for c in checked if c.finding] == []
+    assert len(checked) == 3 + 4 * 3
+    assert sum(c.bytes for c in checked) > 10_000
+
+
+def test_where_there_is_no_trial_nothing_is_checked(tmp_path: Path) -> None:
+    assert list(verify_trial(tmp_path)) == []
+
+
+def test_a_table_or_run_that_is_not_as_claimed_is_named(folder: Path, half: Tried) -> None:
+    first, second, third = half.folders[:3]
+    (folder / "measurements.parquet").write_bytes(b"short")
+    path = folder / first / "documents.parquet"
+    path.write_bytes(path.read_bytes()[::-1])
+    (folder / second / "run.json").write_text("")
+    shutil.rmtree(folder / third)
+    said = sorted(findings(folder))
+    assert len(said) == 4
+    assert said[0].startswith(f"trial, run {third.rpartition('-')[2]} is missing")
+    assert said[1] == f"trial/{first}/documents.parquet has other content than the manifest says " \
+        "(sha256 differs)"  # fmt: skip
+    assert said[2] == f"trial/{second}/run.json is empty"
+    assert said[3].startswith("trial/measurements.parquet has 5 bytes")
+
+
+def test_stages_that_an_arm_has_of_its_own_are_checked(documents: Path, tmp_path: Path) -> None:
+    arms = {"no-dedup": {"corpora.notes.dedup": "off"}}
+    found = tried(recipe(documents, arms, tokens=640), tmp_path)
+    plan: Plan = make_plan(load_recipe(tmp_path / "recipe.yaml"), found.out)
+    manifests = plan.manifests()
+    own = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    assert {"notes.tokens", "notes.guard"} <= {manifest.name for manifest in own}
+    assert not [c.finding for c in verify_all(plan, manifests) if c.finding]
+    store = next(manifest for manifest in own if manifest.name == "notes.tokens")
+    path = tmp_path / "stages" / store.stage / store.units[0].files[0].path
+    path.write_bytes(b"")
+    (bad,) = [c.finding for c in verify_all(plan, manifests) if c.finding]
+    assert bad.where.startswith(store.stage) and "has 0 bytes" in bad.what
