@@ -340,13 +340,10 @@ def _needed(found: Comparison) -> str:
         return ""
     seen, none = found.needed.difference, found.needed.equivalence
     if seen is None and none is None:
-        return " (no number of seeds would do: hold out more documents)"
-    ways = [
-        f"about {seeds:,} seeds would, if {what}"
-        for seeds, what in ((seen, "the difference is as seen"), (none, "there is none"))
-        if seeds is not None
-    ]
-    return f" ({'; '.join(ways)})"
+        return " (needs more documents, not seeds)"
+    cases = ((seen, "if as seen"), (none, "if equal"))
+    needed = ", ".join(f"{seeds:,} {what}" for seeds, what in cases if seeds is not None)
+    return f" (seeds needed: {needed})"
 
 
 def _about(report: TrialReport, arm: str) -> str:

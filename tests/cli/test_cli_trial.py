@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from corpus_builder.cli.trial import Duration, _scores, print_report
+from corpus_builder.cli.trial import Duration, _needed, _scores, print_report
+from corpus_builder.train.statistics.comparison import SeedsNeeded
 from corpus_builder.trial.scores import Score
 
 Say = Callable[..., tuple[int, str, str]]
@@ -66,3 +67,20 @@ def test_arms_of_fewer_seeds_than_the_base_say_so() -> None:
         screen.print(_scores(report))
         said = screen.file.getvalue()  # type: ignore[attr-defined]
         assert ("seeds" in said) == shown
+
+
+@pytest.mark.parametrize(
+    ("seen", "equal", "said"),
+    [
+        (5, 6, " (seeds needed: 5 if as seen, 6 if equal)"),
+        (None, 1_200, " (seeds needed: 1,200 if equal)"),
+        (8, None, " (seeds needed: 8 if as seen)"),
+        (None, None, " (needs more documents, not seeds)"),
+    ],
+)
+def test_where_it_cannot_tell_it_says_what_it_would_take(
+    seen: int | None, equal: int | None, said: str
+) -> None:
+    needed = SeedsNeeded(difference=seen, equivalence=equal)
+    found: Any = SimpleNamespace(identical=False, within_margin=False, needed=needed)
+    assert _needed(found) == said
