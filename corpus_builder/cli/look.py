@@ -10,6 +10,7 @@ import click
 
 from .common import (
     console,
+    counted,
     emit,
     json_option,
     out_option,
@@ -32,15 +33,19 @@ if TYPE_CHECKING:
 def status_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Show how far the run of RECIPE is: units done of each stage, and whether it is sealed."""
+    """Show how far the run of RECIPE is: units done of each stage, whether it is sealed, models of
+    its trial."""
     plan = plan_of(recipe, overrides, out)
     sealed = {manifest.name for manifest in plan.manifests()}
     rows = [
         {"stage": name, "done": done, "units": units, "sealed": name in sealed}
         for name, (done, units) in plan.progress().items()
     ]
+    trial = plan.out / "trial"
+    models, reported = len(list(trial.glob("*/run.json"))), (trial / "report.json").exists()
     if as_json:
-        emit({"out": str(plan.out), "stages": rows})
+        trained = {"models": models, "report": reported}
+        emit({"out": str(plan.out), "stages": rows, "trial": trained if trial.exists() else None})
         return
     screen = console()
     for row in rows:
@@ -48,6 +53,9 @@ def status_command(
         total = "?" if row["units"] is None else f"{row['units']:,}"
         screen.print(f"{mark} {row['stage']:<32} {row['done']:>6,} of {total} units")
     screen.print(f"{len(sealed)} of {len(rows)} stages sealed in {plan.out}")
+    if trial.exists():
+        report = "its report is written" if reported else "no report yet"
+        screen.print(f"trial: {counted(models, 'model')} trained, {report}")
 
 
 @click.command("funnel")

@@ -243,6 +243,16 @@ def test_status_counts_units_and_seals(say: Say, recipe: Path, out: Path, small:
     assert f"of {len(rows)} stages sealed" in say("status", recipe, "--out", out)[1]
 
 
+def test_status_counts_the_models_of_a_trial(say: Say, recipe: Path, out: Path) -> None:
+    assert json.loads(say("status", recipe, "--out", out, "--json")[1])["trial"] is None
+    for name in ("base-0-aa", "base-1-bb"):
+        (out / "trial" / name).mkdir(parents=True)
+    (out / "trial" / "base-0-aa" / "run.json").write_text("{}")
+    found = json.loads(say("status", recipe, "--out", out, "--json")[1])["trial"]
+    assert found == {"models": 1, "report": False}
+    assert "trial: 1 model trained, no report yet" in say("status", recipe, "--out", out)[1]
+
+
 def test_funnel_shows_rules_when_asked(say: Say, recipe: Path, out: Path) -> None:
     code, text, _ = say("funnel", recipe, "--out", out)
     assert code == 0 and "dropped first" not in text and "n_words 2" in text
