@@ -24,12 +24,11 @@ from .recipe_models import (
     Model,
     Source,
     Tokenizer,
-    Trial,
 )
 from .recipe_patch import CORPUS_KEYS, OFF, patch_all
 from .recipe_signals import SignalCheck, check_scores
 from .recipe_stages import VERBS, Reader, Stage, check_order
-from .recipe_trial import BASE_ARM, FIXED, arm_nodes, check_arm, check_trial
+from .recipe_trial import BASE_ARM, FIXED, Trial, arm_nodes, check_arm, check_trial
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
 

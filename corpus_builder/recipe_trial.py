@@ -1,4 +1,4 @@
-"""What a trial needs of its recipe, checked before any work: what is scored, budget, arms.
+"""The `trial` block of a recipe, and what it needs of the rest: what is scored, budget, arms.
 
 Invariant: a recipe that passes has arms that train on as many tokens as the base, in the same
 orders, and a target whose names are there.
@@ -7,9 +7,12 @@ orders, and a target whose names are there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from .recipe_check import Problems
+from .recipe_models import Count, Model, Name, Text
 from .recipe_patch import OFF
 from .store.errors import RecipeError, did_you_mean
 from .yamlfile import Node
@@ -36,6 +39,59 @@ BUDGET = {
 
 SELECTING = ("dedup", "tag")
 """Stages that leave the held-out text neutral: which copies stay, and signals alone."""
+
+
+class ModelShape(Model):
+    """A model by its shape: layers and width."""
+
+    layers: int = Field(ge=1, le=200)
+    width: int = Field(ge=16, le=16384, multiple_of=16)
+
+
+def _without_off(value: Any) -> Any:
+    """What of a mapping is not off; nothing where it is off as a whole."""
+    if isinstance(value, dict):
+        return {name: part for name, part in value.items() if part != "off"}
+    return {} if value == "off" else value
+
+
+def _size_or_shape(value: Any) -> str:
+    return "shape" if isinstance(value, dict | ModelShape) else "size"
+
+
+class Trial(Model):
+    """Small models trained on the recipe and on its arms.
+
+    Attributes:
+        model: a size (parameters, about) or a shape.
+        seeds: paired runs of every arm.
+        tokens: each run is trained on; None is the mix's.
+        optimizer: Muon for the matrices of the blocks (and AdamW for the embedding), or AdamW.
+        learning_rate: its peak; None is the size's own, for the batch of the budget.
+        target: by corpus (or name in `heldout.texts`), the weight of its held-out text in the
+            headline; None is its share of the mix. Arms that change what a corpus' documents are
+            need one.
+        margin: differences below it do not matter, in bits per byte; None is what the trial is
+            forecast to resolve, .025 at most.
+        pairs: name -> a file of minimal pairs (BLiMP's columns) that every model is tried on.
+        arms: name -> the patch, as written; `off` leaves one out, or all of them.
+    """
+
+    model: Annotated[
+        Annotated[Literal["1M", "4M", "15M", "60M"], Tag("size")]
+        | Annotated[ModelShape, Tag("shape")],
+        Discriminator(_size_or_shape),
+    ]
+    seeds: int = Field(default=3, ge=2, le=1000)
+    tokens: Count | None = Field(default=None, ge=1)
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: float | None = Field(default=None, gt=0, le=1)
+    target: (
+        Annotated[dict[str, Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=1)] | None
+    ) = None
+    margin: float | None = Field(default=None, gt=0)
+    pairs: dict[Name, Text] = Field(default={})
+    arms: Annotated[dict[Name, dict[str, Any]], BeforeValidator(_without_off)] = Field(default={})
 
 
 def arm_nodes(tree: Node) -> dict[str, Mapping[str, Node]]:

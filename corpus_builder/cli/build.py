@@ -74,10 +74,10 @@ def plan_command(
     """
     from ..forecast import forecast
     from ..plan import resources
-    from ..recipe_trial import refuse_if_all_apart
+    from ..recipe_trial import arms_apart
 
     plan = plan_of(recipe, overrides, out)
-    note_arms_apart(console(stderr=True), refuse_if_all_apart(plan.recipe))
+    note_arms_apart(console(stderr=True), arms_apart(plan.recipe))
     given = resources(workers, memory)
     expected = forecast(plan, given)
     rows = [

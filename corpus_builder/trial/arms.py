@@ -15,8 +15,7 @@ from ..assemble import Lent
 from ..plan import Plan, make_plan
 from ..recipe import Recipe
 from ..recipe_mix import Mix
-from ..recipe_models import Trial
-from ..recipe_trial import BASE_ARM, changed_documents
+from ..recipe_trial import BASE_ARM, Trial, changed_documents
 from ..stages.mix import MixStage
 from ..store.errors import RecipeError
 

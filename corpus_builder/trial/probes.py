@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.json as json_reader
 import pyarrow.parquet as pq
 
-from ..recipe_models import Trial
+from ..recipe_trial import Trial
 from ..store.atomic import sha256_file
 from ..store.errors import DataError, RecipeError
 from ..train.pairs import pair_columns

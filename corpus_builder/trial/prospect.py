@@ -111,25 +111,6 @@ class Prospect:
         """True difference in the headline that is called with the design's power."""
         return smallest_detectable(self.design)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "runs": self.runs,
-            "to_train": self.to_train,
-            "looks": [[look.seeds, look.alpha] for look in self.looks],
-            "tokens_per_run": self.tokens,
-            "tokens_per_second": self.speed.tokens_per_second if self.speed else None,
-            "processes": self.speed.processes if self.speed else None,
-            "seconds": self.seconds,
-            "smallest_detectable": self.smallest,
-            "power": self.design.power,
-            "assumed_sd_seeds": self.design.sd_seeds,
-            "assumed_sd_documents": self.design.sd_documents,
-            "resolvable_margin": self.resolvable,
-            "margin": self.margin,
-            "margin_declared": self.margin_declared,
-        }
-
 
 def power_at(look: Look, documents: int, arms: int, corpora: int) -> Design:
     """An arm's headline at a look, as `compare_arms` will test it."""

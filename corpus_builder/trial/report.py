@@ -184,6 +184,7 @@ class TrialReport:
             "heldout_documents": dict(self.documents),
             "alpha": ALPHA,
             "margin": prospect.margin,
+            "resolvable_margin": prospect.resolvable,
             "margin_declared": prospect.margin_declared,
             "smallest_detectable": {
                 "forecast": prospect.smallest,

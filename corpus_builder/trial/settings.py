@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..recipe_mix import Mix
-from ..recipe_models import Trial
+from ..recipe_trial import Trial
 from ..train.sizes import OptimizerName, Shape, named_size, size_of
 
 FEWEST_STEPS = 200

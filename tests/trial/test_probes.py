@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from corpus_builder.recipe_models import Trial
+from corpus_builder.recipe_trial import Trial
 from corpus_builder.store.errors import DataError, RecipeError
 from corpus_builder.trial.probes import probes_of, read_pairs
 

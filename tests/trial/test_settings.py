@@ -7,7 +7,7 @@ import math
 import pytest
 
 from corpus_builder.recipe_mix import Mix
-from corpus_builder.recipe_models import Trial
+from corpus_builder.recipe_trial import Trial
 from corpus_builder.train.sizes import BETA2, MUON_RATE, SIZES, OptimizerName
 from corpus_builder.trial.settings import FEWEST_TOKENS, LEAST_STEPS, STEPS, Settings, settings_of
 

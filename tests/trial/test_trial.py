@@ -107,6 +107,8 @@ def test_before_training_it_says_what_it_will_cost_and_see(half: Tried) -> None:
     assert prospect.seconds > 0
     assert prospect.smallest > 0
     assert not prospect.margin_declared
+    content = half.report.as_json()
+    assert content["margin"] == 0.025 < content["resolvable_margin"] == prospect.resolvable
 
 
 def test_what_arms_share_is_built_once(half: Tried) -> None:
