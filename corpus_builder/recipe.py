@@ -145,7 +145,13 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _overridden(tree: Node, key: str, value: Node) -> Node:
-    """The recipe with `key` set; mappings merge, so that an empty one may be a slip."""
+    """The recipe with `key` set; what changes nothing may be a slip: {} (mappings merge), `off`
+    for an arm that is not there."""
+    if key.startswith("trial.arms.") and value.value == OFF:
+        arms, name = tree.keys("trial", "arms"), key.removeprefix("trial.arms.")
+        if name.partition(".")[0] not in arms:
+            what = f"there is no arm {name!r} to leave out"
+            raise RecipeError(value.where, what, allowed=did_you_mean(name, arms))
     found = patch_all(tree, {key: value})
     if value.mapping is not None and not value.mapping and found.plain() == tree.plain():
         what = "{} is merged into what is there, and so changes nothing"

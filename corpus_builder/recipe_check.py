@@ -19,8 +19,10 @@ from .yamlfile import Node
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
-# Parts of pydantic's locations that are not keys of the recipe.
-_TAGS = {"[key]", "size", "shape"}
+# Parts of pydantic's locations that are not keys of the recipe: kinds of what these keys hold.
+_KINDS = {
+    "model": ("size", "shape"), "sampler": ("name", "temperature"), "max_epochs": ("all", "each"),
+}  # fmt: skip
 
 
 @dataclass
@@ -80,7 +82,7 @@ def validate(model: type[M], node: Node, path: str, problems: Problems) -> M | N
 
 
 def _problem(model: type[Model], node: Node, path: str, detail: dict[str, Any]) -> RecipeError:
-    steps = [step for step in detail["loc"] if step not in _TAGS]
+    steps = _keys(detail["loc"])
     where, dotted = node.locate(steps), _dotted(path, steps)
     kind, message, last = detail["type"], detail["msg"], str(steps[-1]) if steps else ""
     if kind == "extra_forbidden":
@@ -90,10 +92,24 @@ def _problem(model: type[Model], node: Node, path: str, detail: dict[str, Any]) 
         return RecipeError(where, f"missing key {dotted}", do=f"add {last}:")
     if kind == "value_error":
         return RecipeError(where, f"{dotted}: {message.removeprefix('Value error, ')}")
-    allowed = message.removeprefix("Input should be ")
-    return RecipeError(
-        where, f"{dotted} is {shown(detail['input'])}", allowed=f"allowed: {allowed}"
-    )
+    allowed = _allowed(kind, message, last, detail)
+    return RecipeError(where, f"{dotted} is {shown(detail['input'])}", allowed=allowed)
+
+
+def _keys(location: Sequence[str | int]) -> list[str | int]:
+    """The steps of a location that are keys of the recipe."""
+    before = (None, *location)
+    return [
+        step for step, key in zip(location, before, strict=False)
+        if step != "[key]" and step not in _KINDS.get(str(key), ())
+    ]  # fmt: skip
+
+
+def _allowed(kind: str, message: str, last: str, detail: dict[str, Any]) -> str:
+    if kind == "too_short":
+        return f"allowed: {detail['ctx']['min_length']} or more"
+    more = ", or {temperature: 0 to 1}" if last == "sampler" else ""
+    return f"allowed: {message.removeprefix('Input should be ')}{more}"
 
 
 def _fields(model: type[BaseModel], steps: Sequence[str | int]) -> list[str]:
@@ -117,5 +133,7 @@ def _dotted(path: str, steps: Sequence[str | int]) -> str:
 
 def shown(value: Any, limit: int = 60) -> str:
     """A value as a message shows it, in one short line."""
+    if isinstance(value, bool):
+        return str(value).lower()
     text = "empty" if value is None else repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

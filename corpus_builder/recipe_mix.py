@@ -161,8 +161,10 @@ class Mix(Model):
             raise ValueError("unimax takes one max_epochs for all corpora")
         borders = [step.until for step in self.stages or ()]
         if borders and (borders != sorted(set(borders)) or borders[-1] != 1):
+            ends = ", ".join(f"{border:.4g}" for border in borders)
             raise ValueError(
-                "stages: `until` must rise, and the last one has none (it ends at 100%)"
+                f"stages end at {ends} of the mix; `until` must rise, and the last one has none "
+                "(it ends at 100%)"
             )
         return self
 

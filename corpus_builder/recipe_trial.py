@@ -117,7 +117,7 @@ def check_trial(recipe: Recipe, problems: Problems) -> None:
     if BASE_ARM in trial.arms:
         what = f"arm name {BASE_ARM!r} means the recipe as it stands"
         problems.add(recipe.tree.locate(["trial", "arms", BASE_ARM]), what, do="rename it")
-    known = [*recipe.corpora, *(recipe.heldout.texts if recipe.heldout else ())]
+    known = [*recipe.tree.keys("corpora"), *recipe.tree.keys("heldout", "texts")]
     for name in trial.target or ():
         if name not in known:
             what = f"trial.target: there is no corpus and no heldout.texts {name!r}"

@@ -19,7 +19,7 @@ from .schedule import Schedule, Task
 from .stages.base import Context, Stage, topological
 from .stages.read import BaseStage
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
-from .store.errors import EngineError, RecipeError, did_you_mean
+from .store.errors import DataError, EngineError, RecipeError, did_you_mean
 from .store.manifest import StageManifest
 from .work import Worker, write_splits
 
@@ -244,8 +244,11 @@ def collect_garbage(out: Path, say: Callable[[Path, int], None], *, dry_run: boo
     """Remove what no recipe refers to; returns bytes freed (or that would be).
 
     Raises:
+        DataError: it is no run's folder.
         LockedError: a run holds the folder.
     """
+    if not (out / "stages").is_dir():
+        raise DataError(str(out), "is not the folder of a run", do="give the one with stages/")
     total = 0
     with run_lock(out):
         for path in unreferenced(out):

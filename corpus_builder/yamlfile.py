@@ -64,6 +64,13 @@ class Node:
             return tuple(node.plain() for node in self.items)
         return self.value
 
+    def keys(self, *path: str) -> list[str]:
+        """Keys of the mapping that `path` leads to; none where there is no mapping."""
+        node: Node | None = self
+        for step in path:
+            node = (node.mapping or {}).get(step) if node is not None else None
+        return [*(node.mapping or {})] if node is not None else []
+
     def locate(self, path: Sequence[str | int]) -> str:
         """Where the deepest node on `path` begins."""
         node = self

@@ -103,7 +103,7 @@ def test_a_source_without_columns_takes_the_scores_away(tmp_path: Path) -> None:
         ("dclm: fasttext", "dclm: ''", "r.yaml:6: corpora.web.source.scores.dclm is ''", []),
         ("dclm: fasttext", "dclm: [a]", "r.yaml:6: corpora.web.source.scores.dclm is", []),
         ("{edu_score: score, dclm: fasttext}", "{}", "r.yaml:6: corpora.web.source.scores is {}",
-         ["at least 1 item"]),
+         ["1 or more"]),
         ("{edu_score: score, dclm: fasttext}", "[score]", "r.yaml:6: corpora.web.source.scores is",
          ["a valid dictionary"]),
         ("dclm: fasttext", "n_words: fasttext", "r.yaml:6: corpora.web.source.scores: 'n_words'",

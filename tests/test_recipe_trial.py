@@ -77,6 +77,19 @@ def test_an_arm_can_be_off_and_so_can_all(tmp_path: Path) -> None:
         one.arm("looser")
 
 
+def test_an_arm_that_is_not_there_cannot_be_left_out(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no arm 'loser' to leave out.*did you mean 'looser'"):
+        load(tmp_path, "trial.arms.loser=off")
+
+
+def test_another_mistake_does_not_make_a_target_unknown(tmp_path: Path) -> None:
+    path = write(tmp_path, ARMS, "  target: {own: 1}\n" + ARMS)
+    texts = "heldout: {share: 0, texts: {own: {files: x.txt}}}"
+    path.write_text(path.read_text().replace("heldout: {share: 2%, max_documents: 1k}", texts))
+    message = refused(path)
+    assert "heldout.share is 0" in message and "trial.target" not in message
+
+
 def test_an_empty_mapping_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"--set trial\.arms: \{\} is merged .*<name>=off"):
         load(tmp_path, "trial.arms={}")

@@ -164,3 +164,9 @@ def test_plain_python_values_become_trees_and_come_back(given_value: Any) -> Non
 def test_python_values_that_are_not_plain_are_refused(bad: Any) -> None:
     with pytest.raises(RecipeError, match=r"^here: "):
         yamlfile.node_of(bad, "here")
+
+
+def test_keys_of_a_mapping_below_and_none_where_there_is_no_mapping() -> None:
+    tree = yamlfile.node_of({"a": {"b": {"c": 1, "d": 2}, "e": 3}}, "x")
+    assert tree.keys("a", "b") == ["c", "d"]
+    assert tree.keys("a", "e") == tree.keys("a", "e", "f") == tree.keys("g") == []

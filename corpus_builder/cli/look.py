@@ -92,7 +92,14 @@ def funnel_command(
 @click.option("--corpus", help="Only this corpus.")
 @click.option("--dropped-by", metavar="CAUSE", help="Dropped for this, e.g. gopher.n_words.")
 @click.option("--doc", metavar="ID|URL", help="What became of this document (doc_id or URL).")
-@click.option("--number", "-n", default=3, show_default=True, help="How many to show.")
+@click.option(
+    "--number",
+    "-n",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many to show.",
+)
 @click.option("--full", is_flag=True, help="Show whole texts, not their beginnings.")
 @json_option
 def peek_command(

@@ -25,6 +25,7 @@ from ..store.tables import FileInfo
 from .base import Context, Stage
 from .base import Phase as Units
 from .buckets import BucketStage
+from .drawn import drawn
 from .tokens import STREAM_ROWS, TokensStage, token_type
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class MixStage(Stage):
     """
 
     verb = "mix"
+    version = 2
 
     def __init__(self, name: str, *, stores: tuple[TokensStage, ...], config: MixConfig) -> None:
         super().__init__(name, corpus=None, upstream=stores, config=config.identity())
@@ -164,8 +166,10 @@ class MixStage(Stage):
             rows, files = self._shard(context, unit)
             facts = {"sequences": rows, "tokens": rows * self.mix.sequence_length}
         else:
-            rows, files = 0, self._dataset(context)
-            facts = {"stream": self.order(context).fingerprint()}
+            rows, files, order = 0, self._dataset(context), self.order(context)
+            facts = {
+                "stream": order.fingerprint(), "drawn": drawn(context, order, self.stores),
+            }  # fmt: skip
         return UnitRecord(
             unit=f"{phase}/{unit}",
             inputs=self.inputs(context, phase, unit),
@@ -225,8 +229,9 @@ class MixStage(Stage):
 
     def facts(self, context: Context, records: Any) -> dict[str, Any]:
         """The mix's accounts: per part what was asked and realised, epochs, effective tokens."""
+        of_parts = context.record(self, "dataset", "dataset").facts["drawn"]
         corpora = {
-            part.name: {**account(part), **self._made_of(context, part.name)}
+            part.name: account(part) | of_parts[part.name] | self._made_of(context, part.name)
             for part in self.allocation(context)
         }
         return {"corpora": corpora, **self._bucket_facts(context)}

@@ -17,7 +17,7 @@ from ..store.records import UnitRecord, add_counts
 from .base import Context, Stage
 
 _LIBRARIES = ("datatrove", "numba", "numpy", "pyarrow")
-_PER_UNIT = {"span"}
+_PER_UNIT = {"span", "drawn"}
 
 
 @cache

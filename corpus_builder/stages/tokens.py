@@ -39,6 +39,7 @@ WHERE_SCHEMA = pa.schema(
         ("first_token", pa.int32()),
         ("tokens", pa.int64()),
         ("cut", pa.int64()),
+        ("text_bytes", pa.int64()),
     ]
 )
 
@@ -160,6 +161,7 @@ class TokensStage(Stage):
 
     verb = "tokens"
     covers_set = True
+    version = 2
 
     def __init__(
         self, name: str, *, corpus: str, encode: EncodeStage, sequence_length: int,
@@ -286,5 +288,6 @@ class _Packer:
             pa.array((starts[:-1] % self.length).astype(np.int32)),
             pa.array(kept),
             pa.array(np.diff(starts) - kept),
+            pa.concat_arrays([pa.array([], pa.int64()), *table.column("text_bytes").chunks]),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=WHERE_SCHEMA)

@@ -239,6 +239,8 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
     """
     seeds = 16
     arms = {
+        "weights-half": news(0.205),
+        "weights-1": news(0.21),
         "weights-2": news(0.22),
         "weights-5": news(0.25),
         "weights-10": news(0.3),
@@ -259,7 +261,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
 
     base = losses(BASE_ARM)
     print(f"\nsd between {seeds} seeds of the headline's difference, bits per byte")
-    print("  arm           same place    equal   paired  unpaired    ratio")
+    print("  arm            same place    equal   paired  unpaired    ratio")
 
     def spreads(losses: Any, base: Any) -> tuple[float, float]:
         paired = float((losses - base).std(ddof=1))
@@ -276,7 +278,7 @@ def pairing(data: Path, out: Path, resources: Resources) -> None:
         same = design.pairing()[arm]["same_sequences"]
         equal = (read(design, arm) == read(design, BASE_ARM)).all(1).mean()
         print(
-            f"  {arm:<11} {same:>12.1%} {equal:>8.1%} {paired:>8.4f} {unpaired:>9.4f}"
+            f"  {arm:<12} {same:>12.1%} {equal:>8.1%} {paired:>8.4f} {unpaired:>9.4f}"
             f" {ratio:>7.1f}x ({ratio / factor:.1f} to {ratio * factor:.1f})"
         )
 

@@ -275,6 +275,8 @@ def test_peek_by_cause_url_and_id(say: Say, recipe: Path, out: Path, small: Buil
     assert {item["corpus"] for item in seen("--corpus", "code", "-n", 5)} == {"code"}
     assert len(seen()) == 3
     assert "nothing found" in say("peek", recipe, "--out", out, "--doc", "https://no.where")[1]
+    code, _, err = say("peek", recipe, "--out", out, "--number", "-3")
+    assert code == 2 and "-3" in err
     code, _, err = say("peek", recipe, "--out", out, "--dropped-by", "n_wrds")
     assert code == 2 and "did you mean" in err
     code, _, err = say("peek", recipe, "--out", out, "--corpus", "nots")
@@ -373,6 +375,8 @@ def test_buckets_are_set_run_shown_and_verified(say: Say, recipe: Path, out: Pat
 
 def test_gc_says_what_before_it_removes(say: Say, recipe: Path, out: Path) -> None:
     assert "nothing to remove" in say("gc", "--out", out)[1]
+    code, _, err = say("gc", "--out", out / "stages")
+    assert code != 0 and "is not the folder of a run" in err
     say("run", recipe, "--out", out, "--set", "mix.seed=1", "--quiet")
     assert len(list((out / "stages").glob("mix-*"))) == 2
     code, text, _ = say("gc", "--out", out, "--yes")

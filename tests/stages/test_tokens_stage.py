@@ -83,6 +83,7 @@ def test_sequences_are_the_documents_in_hash_order_each_with_its_end(
 
 def test_the_places_of_documents_are_right(small: Built) -> None:
     sequences, documents = stream(small, "notes").reshape(-1), encoded(small, "notes")
+    texts = {row["doc_id"]: len(row["text"].encode()) for row in small.rows("notes.documents")}
     cut = 0
     for row in small.rows("notes.tokens"):
         start = row["first_sequence"] * LENGTH + row["first_token"]
@@ -91,6 +92,7 @@ def test_the_places_of_documents_are_right(small: Built) -> None:
         whole = [*documents[row["doc_id"]], end]
         assert here == whole[: row["tokens"]]
         assert row["tokens"] + row["cut"] == len(whole)
+        assert row["text_bytes"] == texts[row["doc_id"]]
         cut += row["cut"]
     assert cut == small.manifests["notes.tokens"].facts["tail_tokens"]
 
