@@ -23,7 +23,7 @@ from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name
 from .sources.options import Columns
 from .sources.parquet import check_schema
 from .sources.records import InputFile, Split
-from .sources.texts import list_texts
+from .sources.texts import check_texts, list_texts
 from .stages.base import Context, RowStage, Stage
 from .stages.read import BaseStage
 from .stages.rows import is_current
@@ -118,6 +118,8 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
     shards = {name: tuple(shard_name(split) for split in parts) for name, parts in splits.items()}
     own = recipe.heldout.texts if recipe.heldout and lent is None else {}
     texts = {name: list_texts(each.files, each.text) for name, each in own.items()}
+    for name, found in texts.items():
+        check_texts(f"heldout.texts.{name}", found)
     stages = assemble(recipe, Inputs(kinds, shards, _models(recipe), texts), lent)
     return Plan(recipe, out, splits, stages, lent.names if lent else frozenset())
 

@@ -164,7 +164,8 @@ def check_files(recipe: Recipe) -> None:
     """Refuse a recipe whose own files are not there (inputs are looked for by the plan).
 
     Raises:
-        RecipeError: a tokenizer, language model or file of minimal pairs that it names is no file.
+        RecipeError: a tokenizer, language model or file of minimal pairs that it names is no file,
+            or the tokenizer is none.
     """
     problems = Problems()
     named = [(recipe.tokenizer.path, recipe.tree.locate(["tokenizer"]), "tokenizer")]
@@ -181,6 +182,10 @@ def check_files(recipe: Recipe) -> None:
             do = "check the path; it is relative to the working directory"
             problems.add(where, f"{key}: there is no file {file!r}", do=do)
     problems.raise_any()
+    if recipe.tokenizer.path is not None:
+        from .stages.tokenizer import describe
+
+        describe(Path(recipe.tokenizer.path), recipe.tokenizer.eos)
 
 
 def _read(tree: Node) -> Recipe:

@@ -25,6 +25,10 @@ _KINDS = {
 }  # fmt: skip
 
 
+# What pydantic calls things, and what a recipe does.
+_PLAIN = {"a valid dictionary": "a mapping", "a valid tuple": "a list", "a valid string": "text"}
+
+
 @dataclass
 class Problems:
     """What is wrong so far.
@@ -108,6 +112,8 @@ def _keys(location: Sequence[str | int]) -> list[str | int]:
 def _allowed(kind: str, message: str, last: str, detail: dict[str, Any]) -> str:
     if kind == "too_short":
         return f"allowed: {detail['ctx']['min_length']} or more"
+    for theirs, ours in _PLAIN.items():
+        message = message.replace(theirs, ours)
     more = ", or {temperature: 0 to 1}" if last == "sampler" else ""
     return f"allowed: {message.removeprefix('Input should be ')}{more}"
 

@@ -152,7 +152,9 @@ class Mix(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Mix:
         if self.tokens < self.sequence_length:
-            raise ValueError(f"{self.tokens} tokens do not fill one sequence")
+            raise ValueError(
+                f"{self.tokens} tokens do not fill one sequence of {self.sequence_length}"
+            )
         given = [key for key in MIX_KINDS if getattr(self, key) is not None]
         if len(given) != 1:
             shown = " and ".join(given) or "none of them"

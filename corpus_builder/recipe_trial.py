@@ -24,8 +24,8 @@ BASE_ARM = "base"
 """What reports call the recipe as it stands; no arm may have this name."""
 
 HEADLINE = "headline"
-"""What reports call the weighted mean over corpora that counts; no corpus of a trial may have this
-name."""
+"""What reports call the weighted mean over corpora that counts; no corpus and no arm of a trial may
+have this name."""
 
 FIXED = ("name", "description", "heldout", "trial")
 """Blocks that all arms share."""
@@ -114,9 +114,10 @@ def check_trial(recipe: Recipe, problems: Problems) -> None:
     for path in recipe.scored_as(HEADLINE):
         what = f"{'.'.join(path)}: a trial calls its weighted mean so"
         problems.add(recipe.tree.locate(path), what, do="rename it")
-    if BASE_ARM in trial.arms:
-        what = f"arm name {BASE_ARM!r} means the recipe as it stands"
-        problems.add(recipe.tree.locate(["trial", "arms", BASE_ARM]), what, do="rename it")
+    taken = {BASE_ARM: "the recipe as it stands", HEADLINE: "the weighted mean over corpora"}
+    for name in taken.keys() & trial.arms.keys():
+        what = f"arm name {name!r} means {taken[name]}"
+        problems.add(recipe.tree.locate(["trial", "arms", name]), what, do="rename it")
     known = [*recipe.tree.keys("corpora"), *recipe.tree.keys("heldout", "texts")]
     for name in trial.target or ():
         if name not in known:

@@ -132,7 +132,7 @@ from corpus_builder.recipe import load_recipe
         ("max_documents: 1k", "max_documents: 1.0005k", 23, ["not a whole number"]),
         ("vocab: 4096", "vocab: 257", 24, ["greater than or equal to 258"]),
         ("{train: {vocab: 4096}}", "{train: {}, path: x}", 24, ["both a path and a training"]),
-        ("tokens: 1.5M", "tokens: 100", 25, ["do not fill one sequence"]),
+        ("tokens: 1.5M", "tokens: 100", 25, ["100 tokens do not fill one sequence of 256"]),
         ("tokens: 1.5M", "tokens: 1.5X", 26, ["such as 1M"]),
         ("tokens: 1.5M", "token: 1.5M", 26, ["did you mean 'tokens'?"]),
         ("sequence_length: 256", "sequence_length: 4", 27, ["greater than or equal to 8"]),

@@ -38,6 +38,10 @@ def load(folder: Path, *overrides: str) -> Recipe:
             "r.yaml:31: trial.tokens is 255, less than one sequence of 256; raise it",
         ),
         (
+            "  arms:\n    headline: {mix.weights.web: 2}\n",
+            "arm name 'headline' means the weighted mean over corpora; rename it",
+        ),
+        (
             "  arms:\n    other: {mix.tokens: 2M}\n",
             "arm 'other': mix.tokens cannot differ between arms; all arms train on one budget",
         ),
@@ -62,6 +66,14 @@ def test_what_a_trial_cannot_have(new: str, said: str, tmp_path: Path) -> None:
 def test_a_file_of_minimal_pairs_must_be_there(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, ARMS, "  pairs: {blimp: no/such.parquet}\n" + ARMS))
     with pytest.raises(RecipeError, match=r"r\.yaml:31: trial\.pairs\.blimp: there is no file"):
+        check_files(recipe)
+
+
+def test_a_tokenizer_must_be_one_before_anything_is_built(tmp_path: Path) -> None:
+    path = tmp_path / "not.json"
+    path.write_text('{"a": 1}')
+    recipe = load(tmp_path, f"tokenizer.path={path}")
+    with pytest.raises(RecipeError, match=r"not\.json: is no tokenizer\.json"):
         check_files(recipe)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
-    Size,
+    MEMORY,
     again,
     console,
     counted,
@@ -62,7 +62,7 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
 @out_option
 @set_option
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
-@click.option("--memory", type=Size(), help="Memory for all of them, e.g. 4G.")
+@click.option("--memory", type=MEMORY, help="Memory for all of them, e.g. 4G.")
 @json_option
 def plan_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], workers: int | None,
@@ -139,7 +139,7 @@ def _print_plan(plan: Plan, rows: list[dict[str, Any]]) -> None:
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
 @click.option(
     "--memory",
-    type=Size(),
+    type=MEMORY,
     help="Memory for all of them, e.g. 4G.  [default: 80 % of what is free]",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")

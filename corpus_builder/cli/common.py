@@ -26,16 +26,29 @@ class Size(click.ParamType[int]):
 
     name = "size"
 
+    def __init__(self, least: str) -> None:
+        self.least = least
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        text = str(value).strip().removesuffix("B")
-        unit = text.lstrip("0123456789.")
         try:
-            return int(float(text.removesuffix(unit)) * (_UNITS[unit] if unit else 1))
+            size = _bytes(str(value))
         except (KeyError, ValueError):
             self.fail(f"{value!r} is not a size; allowed: a number with K, M, G, T (or KiB ...)")
+        if size < _bytes(self.least):
+            self.fail(f"{value!r} is too little; allowed: {self.least} or more")
+        return size
 
+
+def _bytes(text: str) -> int:
+    text = text.strip().removesuffix("B")
+    unit = text.lstrip("0123456789.")
+    return int(float(text.removesuffix(unit)) * (_UNITS[unit] if unit else 1))
+
+
+MEMORY = Size("100M")
+"""Of a run: what a worker takes before it has anything to do."""
 
 recipe_argument = click.argument("recipe")
 

@@ -54,8 +54,8 @@ def status_command(
         screen.print(f"{mark} {row['stage']:<32} {row['done']:>6,} of {total} units")
     screen.print(f"{len(sealed)} of {len(rows)} stages sealed in {plan.out}")
     if trial.exists():
-        report = "its report is written" if reported else "no report yet"
-        screen.print(f"trial: {counted(models, 'model')} trained, {report}")
+        report = "the report of the latest is written" if reported else "no report yet"
+        screen.print(f"trials here: {counted(models, 'model')} trained, {report}")
 
 
 @click.command("funnel")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
-    Size,
+    MEMORY,
     console,
     emit,
     json_option,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "[default: trial.tokens]",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
-@click.option("--memory", type=Size(), help="Memory for all of them, e.g. 4G.")
+@click.option("--memory", type=MEMORY, help="Memory for all of them, e.g. 4G.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the answer alone.")
 @json_option
 def optimise_command(

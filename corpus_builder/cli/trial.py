@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
-    Size,
+    MEMORY,
     console,
     counted,
     emit,
@@ -80,7 +80,7 @@ class Duration(click.ParamType[float]):
     "seeds, or as --budget allows); alpha is spread over the looks.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
-@click.option("--memory", type=Size(), help="Memory for all of them, e.g. 4G.")
+@click.option("--memory", type=MEMORY, help="Memory for all of them, e.g. 4G.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the report alone.")
 @json_option
 def trial_command(

@@ -174,7 +174,7 @@ def allocate_phases(
     caps = _caps(available, max_epochs, where)
     requested = _overall(shares, lengths)
     if on_short == "redistribute":
-        counts = _served_in_turn(shares, lengths, caps, where)
+        counts = _served_in_turn(shares, lengths, caps, sequence_length, where)
     else:
         counts = [
             _apportion(w, n, dict.fromkeys(w, n))[1] for w, n in zip(shares, lengths, strict=True)
@@ -288,15 +288,19 @@ def _overall(
 
 
 def _served_in_turn(
-    shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int], caps: Counts, where: str
-) -> list[Counts]:
+    shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int], caps: Counts,
+    sequence_length: int, where: str,
+) -> list[Counts]:  # fmt: skip
     left, counts = dict(caps), []
     for weights, length in zip(shares, lengths, strict=True):
         quotas, found = _apportion(weights, length, left)
         missing = length - sum(found.values())
         if missing > 0:
-            what = f"all corpora together are {missing} sequences short under max_epochs"
-            raise DataError(where, what, do="lower tokens, raise max_epochs or add data")
+            what = f"all corpora together are {missing:,} sequences short under max_epochs"
+            fits = (length - missing) * sequence_length
+            allowed = f"a budget of {fits:,} tokens fits" if len(shares) == 1 else ""
+            do = "lower tokens, raise max_epochs or add data"
+            raise DataError(where, what, allowed=allowed, do=do)
         counts.append(found)
         _refuse_vanished(_scaled(quotas, Fraction(1, length)), found, where)
         left = {name: left[name] - counts[-1][name] for name in left}

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import fsspec
 
+from corpus_builder.sources.keys import check_keys
 from corpus_builder.sources.listing import SUFFIXES, list_inputs
 from corpus_builder.sources.options import Columns, ReadOptions
+from corpus_builder.sources.parquet import check_schema
 from corpus_builder.sources.reading import read
 from corpus_builder.sources.records import InputFile, Lost, Split, TextRow
 from corpus_builder.store.errors import SourceError
@@ -45,6 +47,21 @@ def list_texts(patterns: Sequence[str], column: str = "text") -> tuple[TextFile,
         TextFile(file, _sha256(file), "" if _kind(file) == "plain" else column)
         for file in list_inputs(patterns, ENDINGS)
     )
+
+
+def check_texts(where: str, files: Sequence[TextFile]) -> None:
+    """Refuse files without the column of texts, where a glance at them shows that.
+
+    Raises:
+        SourceError: it is not there; names those that are.
+    """
+    for text in files:
+        kind = _kind(text.file)
+        if kind == "jsonl":
+            options = ReadOptions(Columns(text=text.column))
+            check_keys(where, [text.file], {"text": text.column}, options.max_record_bytes)
+        elif kind == "parquet":
+            check_schema(text.file, Columns(text=text.column))
 
 
 def read_texts(text: TextFile) -> Iterator[TextRow]:

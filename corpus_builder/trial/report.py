@@ -27,6 +27,7 @@ from ..train.statistics.verdicts import compare_arms
 from .arms import mix_of
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
 from .data import FEWEST_DOCUMENTS, allocations_of
+from .former import keep_former
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -305,7 +306,9 @@ def _repetition(design: Design, settings: Settings) -> list[str]:
 
 
 def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> None:
-    """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last."""
+    """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last; the report
+    of another trial is kept aside."""
+    keep_former(folder, [(arm, seed, run.hash) for (arm, seed), run in runs.items()])
     write_json(folder / "report.json", report.as_json())
     files = [
         write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())

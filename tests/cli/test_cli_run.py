@@ -250,7 +250,7 @@ def test_status_counts_the_models_of_a_trial(say: Say, recipe: Path, out: Path) 
     (out / "trial" / "base-0-aa" / "run.json").write_text("{}")
     found = json.loads(say("status", recipe, "--out", out, "--json")[1])["trial"]
     assert found == {"models": 1, "report": False}
-    assert "trial: 1 model trained, no report yet" in say("status", recipe, "--out", out)[1]
+    assert "trials here: 1 model trained, no report yet" in say("status", recipe, "--out", out)[1]
 
 
 def test_funnel_shows_rules_when_asked(say: Say, recipe: Path, out: Path) -> None:
@@ -392,3 +392,11 @@ def test_gc_asks_first(out: Path, recipe: Path, say: Say) -> None:
     )  # fmt: skip
     assert done.returncode == 130 and "remove these" in done.stdout
     assert len(list((out / "stages").glob("mix-*"))) == 2
+
+
+@pytest.mark.parametrize(("memory", "said"), [("1", "100M or more"), ("many", "is not a size")])
+def test_memory_that_is_none_is_refused(
+    say: Say, recipe: Path, out: Path, memory: str, said: str
+) -> None:
+    code, _, err = say("run", recipe, "--out", out, "--memory", memory)
+    assert code == 2 and said in err

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus_builder.sources.texts import list_texts, read_texts
+from corpus_builder.sources.texts import check_texts, list_texts, read_texts
 from corpus_builder.store.errors import SourceError
 
 
@@ -57,6 +57,17 @@ def test_what_cannot_be_read_whole_is_refused_with_the_place(
     with pytest.raises(SourceError, match=said) as caught:
         texts(str(tmp_path / name))
     assert name in str(caught.value)
+
+
+def test_a_column_that_is_not_there_is_told_at_a_glance(tmp_path: Path) -> None:
+    lines, table, plain = (tmp_path / name for name in ("a.jsonl", "b.parquet", "c.txt"))
+    lines.write_text(json.dumps({"question": "why?"}) + "\n")
+    pq.write_table(pa.table({"question": ["why?"]}), table)
+    plain.write_text("because")
+    check_texts("heldout.texts.own", list_texts([str(tmp_path / "*")], "question"))
+    for path in (lines, table):
+        with pytest.raises(SourceError, match=r"'questions'.*did you mean 'question'\?"):
+            check_texts("heldout.texts.own", list_texts([str(path)], "questions"))
 
 
 def test_a_file_that_changed_since_it_was_listed_is_refused(tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def _ranked(levels: Floats, means: Floats, worst_seen: bool) -> SelfTest:
         reason = f"out of order: {more:.0%} damage scores no worse than {less:.0%}"
         return SelfTest(False, reason, None)
     if not worst_seen:
-        return SelfTest(False, f"in order, but {levels[-1]:.0%} damage was not called worse", None)
+        reason = f"in order, but {levels[-1]:.0%} damage was not called worse"
+        return SelfTest(False, f"{reason}: more seeds or tokens are needed to see anything", None)
     return SelfTest(True, "in order, and the worst level was called worse", None)
 
 
