@@ -79,13 +79,18 @@ class Duration(click.ParamType[float]):
     help="Go on with more seeds for arms on which the trial cannot tell (to 4 times the recipe's "
     "seeds, or as --budget allows); alpha is spread over the looks.",
 )  # fmt: skip
+@click.option(
+    "--forecast", is_flag=True,
+    help="Build what the arms need, say what training would cost and could detect, and train "
+    "nothing.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: all cores]")
 @click.option("--memory", type=MEMORY, help="Memory for all of them, e.g. 4G.")
 @click.option("--quiet", "-q", is_flag=True, help="Print the report alone.")
 @json_option
 def trial_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], budget: float | None,
-    self_test: bool, lr_check: bool, until_decided: bool,
+    self_test: bool, lr_check: bool, until_decided: bool, forecast: bool,
     workers: int | None, memory: int | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Compare the arms of RECIPE by training small models on each, with the same seeds.
@@ -98,7 +103,7 @@ def trial_command(
     """
     from ..plan import resources
     from ..recipe_trial import arms_apart
-    from ..trial.trial import Options, run_trial
+    from ..trial.trial import Options, forecast_trial, run_trial
 
     loaded = load(recipe, overrides)
     folder = out or Path("runs") / loaded.name
@@ -106,7 +111,12 @@ def trial_command(
     options = Options(budget, self_test, lr_check, until_decided)
     if not quiet:
         note_arms_apart(console(stderr=True), arms_apart(loaded))
-    watcher = TrialWatcher(console(stderr=True), quiet=quiet or as_json)
+    watcher = TrialWatcher(console(stderr=True), quiet=quiet or as_json, tells=not forecast)
+    if forecast:
+        with watcher:
+            prospect = forecast_trial(loaded, folder, given, watcher, options)
+        print_forecast(prospect, as_json=as_json)
+        return
     with watcher:
         report = run_trial(loaded, folder, given, watcher, options)
     if as_json:
@@ -118,10 +128,15 @@ def trial_command(
 
 
 class TrialWatcher(TerminalWatcher):
-    """Shows building as `run` does, then the prospect, then one bar for all models."""
+    """Shows building as `run` does, then the prospect, then one bar for all models.
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+    Args:
+        tells: show the prospect.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False, tells: bool = True) -> None:
         super().__init__(console, quiet=quiet)
+        self._tells = tells and not quiet
         self._tokens = 0
         self._models = (0, 0)
         self._seen = (0, 0.0)
@@ -130,7 +145,7 @@ class TrialWatcher(TerminalWatcher):
     def foreseen(self, prospect: Prospect) -> None:
         """What training will cost and what it could see."""
         self._tokens = prospect.tokens
-        if not self.quiet:
+        if self._tells:
             for line in prospect_lines(prospect):
                 self.console.print(line)
 
@@ -165,6 +180,15 @@ class TrialWatcher(TerminalWatcher):
         elif not self.quiet and runs > self._models[0]:
             self._models = (runs, self._models[1])
             self.console.print(f"  {runs} of {self._models[1]} models trained{self._loss}")
+
+
+def print_forecast(prospect: Prospect, *, as_json: bool) -> None:
+    """Cost and power, where they are all that was asked for."""
+    if as_json:
+        emit(prospect.as_json())
+        return
+    for line in prospect_lines(prospect):
+        console().print(line)
 
 
 def prospect_lines(prospect: Prospect) -> list[str]:

@@ -111,6 +111,21 @@ class Prospect:
         """True difference in the headline that is called with the design's power."""
         return smallest_detectable(self.design)
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; cost up to the first look, differences in bits per byte."""
+        return {
+            "models": self.runs,
+            "to_train": self.to_train,
+            "tokens_per_run": self.tokens,
+            "looks": [[look.seeds, look.alpha] for look in self.looks],
+            "seconds": self.seconds,
+            "smallest_detectable": self.smallest,
+            "power": self.design.power,
+            "margin": self.margin,
+            "resolvable_margin": self.resolvable,
+            "margin_declared": self.margin_declared,
+        }
+
 
 def power_at(look: Look, documents: int, arms: int, corpora: int) -> Design:
     """An arm's headline at a look, as `compare_arms` will test it."""

@@ -7,7 +7,8 @@ kills a trial, the same command trains only what is missing and comes to the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice, zip_longest
@@ -117,6 +118,26 @@ def run_trial(
         DataError: a corpus is too short for an arm's weights, or holds too little out.
         CorpusError: whatever building or training raised; finished runs are kept.
     """
+    with _built(recipe, out, resources, follower, options) as trial:
+        return trial.run()
+
+
+def forecast_trial(
+    recipe: Recipe, out: Path, resources: Resources, follower: Follower,
+    options: Options = Options(),
+) -> Prospect:  # fmt: skip
+    """What the trial of a recipe would cost and could see: builds what it needs, measures how fast
+    a model trains, and trains none. Arguments and errors are those of `run_trial`.
+    """
+    with _built(recipe, out, resources, follower, options) as trial:
+        return trial.foresee().prospect
+
+
+@contextmanager
+def _built(
+    recipe: Recipe, out: Path, resources: Resources, follower: Follower, options: Options
+) -> Iterator[_Trial]:
+    """A trial whose arms are built; it holds the folder."""
     require_packages()
     if options.budget is not None and not 0 < options.budget < math.inf:
         raise RecipeError("trial", f"a budget of {options.budget} seconds", allowed="above 0")
@@ -131,7 +152,7 @@ def run_trial(
     forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
         trainer = Trainer(out / "trial", engine, follower, resources.whole)
-        return _Trial(recipe, arms, probes, trainer, follower, options).run()
+        yield _Trial(recipe, arms, probes, trainer, follower, options)
 
 
 def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, ...]:
@@ -181,6 +202,22 @@ class _News:
             self._watcher.sealed(stage, manifest)
 
 
+@dataclass(frozen=True)
+class _Foreseen:
+    """What is going to be trained.
+
+    Attributes:
+        first: models up to the first look.
+        more: models that may be trained after it.
+    """
+
+    design: Design
+    settings: Settings
+    first: Mapping[tuple[str, int], Run]
+    prospect: Prospect
+    more: int
+
+
 @dataclass
 class _Trial:
     recipe: Recipe
@@ -199,8 +236,19 @@ class _Trial:
 
     def run(self) -> TrialReport:
         """Everything after building."""
-        from .checks import self_test_runs, slower_runs
         from .report import TrialReport, write_report
+
+        found = self.foresee()
+        design, settings, prospect = found.design, found.settings, found.prospect
+        self._train(found.first)
+        verdicts = self._verdicts(design, settings, prospect, found.more)
+        report = TrialReport.of(design, settings, prospect, self.options, verdicts, self.results)
+        write_report(self.folder, report, self.runs)
+        return report
+
+    def foresee(self) -> _Foreseen:
+        """Decide what is trained, and tell what it costs and could see."""
+        from .checks import self_test_runs, slower_runs
 
         wanted = self.trial.tokens or self.mix.tokens
         design = design_of(self.recipe, self.arms, wanted, self.probes)
@@ -220,11 +268,7 @@ class _Trial:
         speed = self.trainer.speed(due) if due else None
         prospect = self._prospect(design, settings, looks, (len(first), len(due)), speed)
         self.follower.foreseen(prospect)
-        self._train(first)
-        verdicts = self._verdicts(design, settings, prospect, fitted.more)
-        report = TrialReport.of(design, settings, prospect, self.options, verdicts, self.results)
-        write_report(self.folder, report, self.runs)
-        return report
+        return _Foreseen(design, settings, first, prospect, fitted.more)
 
     def _checks_rates(self, design: Design) -> bool:
         """The base alone has no sign that could change."""

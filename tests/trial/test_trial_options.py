@@ -50,6 +50,22 @@ def test_every_check_is_told_and_a_sound_report_exits_with_0(
     assert "slower_rate" in content["arms"]["half"]
 
 
+def test_a_forecast_says_what_the_trial_would_and_trains_nothing(tiny: Path) -> None:
+    said = run(tiny, "--forecast", "--quiet")
+    assert said.exit_code == 0
+    assert [line.split()[0] for line in said.stdout.splitlines() if line[0] != " "][:2] == [
+        "trial", "cost",
+    ]  # fmt: skip
+    content = json.loads(run(tiny, "--forecast", "--json", "--until-decided").stdout)
+    assert content["models"] == content["to_train"] == 4 and len(content["looks"]) > 1
+    assert not [*(tiny.parent / "out" / "trial").glob("*/run.json")]
+    report = json.loads(run(tiny, "--json").stdout)
+    content = json.loads(run(tiny, "--forecast", "--json").stdout)
+    assert content["to_train"] == 0
+    assert content["smallest_detectable"] == report["smallest_detectable"]["forecast"]
+    assert content["margin"] == report["margin"]
+
+
 def test_a_void_report_says_so_and_exits_with_1(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
