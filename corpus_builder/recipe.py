@@ -149,7 +149,7 @@ def _overridden(tree: Node, key: str, value: Node) -> Node:
     for an arm that is not there."""
     if key.startswith("trial.arms.") and value.value == OFF:
         arms, name = tree.keys("trial", "arms"), key.removeprefix("trial.arms.")
-        if name.partition(".")[0] not in arms:
+        if "." not in name and name not in arms:
             what = f"there is no arm {name!r} to leave out"
             raise RecipeError(value.where, what, allowed=did_you_mean(name, arms))
     found = patch_all(tree, {key: value})

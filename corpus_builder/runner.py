@@ -21,6 +21,7 @@ from .stages.read import BaseStage
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
 from .store.errors import DataError, EngineError, RecipeError, did_you_mean
 from .store.manifest import StageManifest
+from .store.reports import read_report_manifest
 from .work import Worker, write_splits
 
 
@@ -234,8 +235,8 @@ def _idle_stages(out: Path) -> list[Path]:
 
 def _idle_models(out: Path) -> list[Path]:
     """Runs of former trials, and those that were never finished."""
-    manifests = [out / name / "manifest.json" for name in ("trial", "optimise")]
-    kept = {run["hash"] for path in manifests if path.exists() for run in read_json(path)["runs"]}
+    manifests = [read_report_manifest(out / name) for name in ("trial", "optimise")]
+    kept = {run.hash for manifest in manifests if manifest for run in manifest.runs}
     found = sorted(path for path in (out / "trial").glob("*-*-*") if path.is_dir())
     return [path for path in found if path.name.rpartition("-")[2] not in kept]
 

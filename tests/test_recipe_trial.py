@@ -94,6 +94,11 @@ def test_an_arm_that_is_not_there_cannot_be_left_out(tmp_path: Path) -> None:
         load(tmp_path, "trial.arms.loser=off")
 
 
+def test_an_arm_may_be_added_that_switches_something_off(tmp_path: Path) -> None:
+    added = load(tmp_path, "trial.arms.more.corpora.web.dedup=off")
+    assert added.trial is not None and "more" in added.trial.arms
+
+
 def test_another_mistake_does_not_make_a_target_unknown(tmp_path: Path) -> None:
     path = write(tmp_path, ARMS, "  target: {own: 1}\n" + ARMS)
     texts = "heldout: {share: 0, texts: {own: {files: x.txt}}}"

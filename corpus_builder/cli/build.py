@@ -14,6 +14,7 @@ from .common import (
     counted,
     emit,
     json_option,
+    literal,
     load,
     note_arms_apart,
     out_option,
@@ -93,7 +94,7 @@ def plan_command(
     _print_plan(plan, rows)
     screen = console()
     screen.print(
-        f"[bold]expects[/]  disk {size_text(expected['disk_bytes'])} in {plan.out} "
+        f"[bold]expects[/]  disk {size_text(expected['disk_bytes'])} in {literal(plan.out)} "
         f"({size_text(expected['free_bytes'])} free) · memory "
         f"{size_text(expected['memory_bytes'])} for {given.workers} workers, of which "
         f"{size_text(expected['dedup_bytes'])} for the dedup component table"
@@ -188,7 +189,8 @@ def _can_try(plan: Plan, command: str, *, quiet: bool) -> bool:
         if not quiet:
             screen.print(
                 f"[yellow]note[/] the recipe's trial will be left out: it needs "
-                f"{' and '.join(missing)}; pip install 'corpus-builder\\[trial]', then {command}"
+                f"{' and '.join(missing)}; pip install 'corpus-builder\\[trial]', then "
+                f"{literal(command)}"
             )
         return False
     check_before(plan.recipe)
@@ -234,9 +236,11 @@ def _print_report(plan: Plan, report: RunReport, next_: list[str]) -> None:
     done, reused = sum(report.done.values()), sum(report.reused.values())
     screen.print(f"{counted(done, 'unit')} done, {reused:,} reused, in {report.seconds:.1f} s")
     if (plan.out / "mix").exists():
-        screen.print(f"[bold]mix[/]        {plan.out / 'mix'}   datasets.load_from_disk opens it")
-    screen.print(f"[bold]documents[/]  {plan.out / 'documents'}   Parquet, by corpus")
-    screen.print(f"[bold]next[/]       {' · '.join(next_)}", soft_wrap=True)
+        screen.print(
+            f"[bold]mix[/]        {literal(plan.out / 'mix')}   datasets.load_from_disk opens it"
+        )
+    screen.print(f"[bold]documents[/]  {literal(plan.out / 'documents')}   Parquet, by corpus")
+    screen.print(f"[bold]next[/]       {literal(' · '.join(next_))}", soft_wrap=True)
     for manifest in report.manifests:
         cut = {cause: n for cause, n in manifest.counts.lost.items() if cause in CUT_OFF}
         if cut and manifest.name.endswith(".read"):

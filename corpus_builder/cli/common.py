@@ -90,6 +90,13 @@ def plan_of(recipe: str, overrides: tuple[str, ...], out: Path | None) -> Plan:
     return make_plan(loaded, out or Path("runs") / loaded.name)
 
 
+def literal(value: object) -> str:
+    """Text for a rich console that is to appear as it is, brackets and all."""
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
 def again(verb: str, recipe: str, out: Path | None, overrides: tuple[str, ...] = ()) -> str:
     """The command line of a verb on the same recipe and folder, to be typed as it stands."""
     parts = ["corpus", verb, recipe, *(["--out", str(out)] if out else [])]

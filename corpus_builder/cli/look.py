@@ -13,6 +13,7 @@ from .common import (
     counted,
     emit,
     json_option,
+    literal,
     out_option,
     plan_of,
     recipe_argument,
@@ -52,7 +53,7 @@ def status_command(
         mark = "[green]✓[/]" if row["sealed"] else "[yellow]…[/]" if row["done"] else "[dim]·[/]"
         total = "?" if row["units"] is None else f"{row['units']:,}"
         screen.print(f"{mark} {row['stage']:<32} {row['done']:>6,} of {total} units")
-    screen.print(f"{len(sealed)} of {len(rows)} stages sealed in {plan.out}")
+    screen.print(f"{len(sealed)} of {len(rows)} stages sealed in {literal(plan.out)}")
     if trial.exists():
         report = "the report of the latest is written" if reported else "no report yet"
         screen.print(f"trials here: {counted(models, 'model')} trained, {report}")
@@ -151,15 +152,13 @@ def _seen(plan: Plan, corpus: str | None, dropped_by: str | None, doc: str | Non
 
 
 def _print_seen(item: Seen, full: bool) -> None:
-    from rich.markup import escape
-
     screen = console()
     color = "green" if item.fate == "kept" else "red"
-    detail = f" · {escape(item.detail)}" if item.detail else ""
-    screen.print(f"[bold]{escape(item.url) or '(no url)'}[/]  [dim]{item.corpus} {item.doc_id}[/]")
+    detail = f" · {literal(item.detail)}" if item.detail else ""
+    screen.print(f"[bold]{literal(item.url) or '(no url)'}[/]  [dim]{item.corpus} {item.doc_id}[/]")
     screen.print(f"[{color}]{item.fate}[/]{detail}")
     text = item.text if full or len(item.text) <= 600 else item.text[:600] + " …"
-    screen.print(escape(text), style="dim" if item.fate != "kept" else "")
+    screen.print(literal(text), style="dim" if item.fate != "kept" else "")
     screen.print()
 
 
@@ -236,8 +235,6 @@ def mix_command(
     """Show which documents are in a sequence of the mix, and where they came from."""
     from dataclasses import asdict
 
-    from rich.markup import escape
-
     from ..report.sequence import show
     from ..stages.mix import MixStage
     from ..store.errors import DataError
@@ -256,8 +253,8 @@ def mix_command(
         f"epoch {view.epoch}"
     )
     for piece in view.pieces:
-        origin = escape(piece.url or piece.file)
+        origin = literal(piece.url or piece.file)
         screen.print(
             f"[bold]{piece.start:>5}-{piece.stop}[/]  {origin}  [dim]{piece.file} {piece.doc_id}[/]"
         )
-        screen.print(escape(piece.text[:300]), style="dim")
+        screen.print(literal(piece.text[:300]), style="dim")

@@ -10,9 +10,11 @@ import click
 
 from .common import (
     MEMORY,
+    again,
     console,
     emit,
     json_option,
+    literal,
     load,
     out_option,
     recipe_argument,
@@ -148,10 +150,11 @@ def print_report(screen: Console, report: OptimiseReport, folder: Path) -> None:
         screen.print(f"[yellow]cap[/]  {name} would have more if mix.max_epochs let it")
     screen.print(_effects(report))
     for warning in report.warnings:
-        screen.print(f"[yellow]note[/] {warning}")
-    screen.print(f"[bold]recipe[/] {report.path}")
-    screen.print(f"test it:  corpus trial {report.path} --out {folder}", soft_wrap=True)
-    screen.print(f"run it:   corpus run {report.path} --out {folder}", soft_wrap=True)
+        screen.print(f"[yellow]note[/] {literal(warning)}")
+    screen.print(f"[bold]recipe[/] {literal(report.path)}")
+    for label, verb in (("test it: ", "trial"), ("run it:  ", "run")):
+        command = again(verb, str(report.path), folder)
+        screen.print(f"{label} {literal(command)}", soft_wrap=True)
 
 
 def _weights(report: OptimiseReport) -> Any:

@@ -16,6 +16,7 @@ from .common import (
     counted,
     emit,
     json_option,
+    literal,
     load,
     note_arms_apart,
     out_option,
@@ -260,11 +261,13 @@ def print_report(screen: Console, report: TrialReport, folder: Path) -> None:
             f"declare trial.target (weights over held-out corpora or heldout.texts) to compare it"
         )
     for warning in report.warnings:
-        screen.print(f"[yellow]note[/] {warning}")
+        screen.print(f"[yellow]note[/] {literal(warning)}")
     if report.self_tests is not None:
         for line in _self_tests(report.self_tests):
             screen.print(line)
-    screen.print(f"[bold]files[/]  {folder}   report.json, measurements and curves as Parquet")
+    screen.print(
+        f"[bold]files[/]  {literal(folder)}   report.json, measurements and curves as Parquet"
+    )
 
 
 def _terms(report: TrialReport) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..recipe import Recipe
-from ..store.atomic import write_json
+from ..store.reports import write_report_file, write_report_manifest
 from ..store.tables import write_table
 from ..trial.runs import Run
 from ..trial.settings import Settings
@@ -148,15 +148,17 @@ def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> O
     path = write_recipe(folder / "best.yaml", report)
     report = replace(report, path=path)
     table = _swarm(report, runs)
-    file = write_table(folder, "swarm.parquet", table.schema, table.to_batches())
-    write_json(folder / "report.json", report.as_json())
-    write_json(
-        folder / "manifest.json",
+    files = [
+        write_table(folder, "swarm.parquet", table.schema, table.to_batches()),
+        write_report_file(folder, "report.json", report.as_json()),
+    ]
+    write_report_manifest(
+        folder,
         {
             "recipe": report.recipe.name,
             "settings": asdict(report.settings),
             "runs": [{"name": run.name, "hash": run.hash, **run.identity} for run in runs],
-            "files": [asdict(file)],
+            "files": [asdict(file) for file in files],
             "versions": {n: version(n) for n in ("corpus-builder", "numpy", "scipy", "torch")},
         },
     )

@@ -1,19 +1,21 @@
-"""Verification of a trial: the stages that its arms have of their own, its tables, its runs.
+"""Verification of trials and swarms: the stages that arms have of their own, reports, runs.
 
 Invariant: reads only; what no manifest or record claims is not looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..plan import Plan
 from ..store.atomic import read_json
 from ..store.errors import IntegrityError
-from ..store.manifest import StageManifest, read_manifest
+from ..store.manifest import FileEntry, StageManifest, read_manifest
+from ..store.reports import MANIFEST, read_report_manifest
 from .verify import Checked, Finding, file_finding, verify, verify_accounts
 
 
@@ -26,7 +28,8 @@ def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
     own = arm_manifests(plan, {manifest.stage for manifest in manifests})
     yield from verify(plan.out / "stages", [*manifests, *own])
     yield from verify_accounts(plan.context, manifests)
-    yield from verify_trial(plan.out / "trial")
+    for name in ("trial", "optimise"):
+        yield from verify_report(plan.out, name)
 
 
 def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
@@ -37,19 +40,24 @@ def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
     return [manifest for manifest in found if manifest is not None]
 
 
-def verify_trial(folder: Path) -> Iterator[Checked]:
-    """The tables of a trial that has ended, and those of each run that it is made of.
+def verify_report(out: Path, name: str) -> Iterator[Checked]:
+    """The manifest, report and tables of a trial or swarm, and those of each of its runs.
 
     Args:
-        folder: of the trial; need not be there.
+        out: the run's folder.
+        name: `trial` or `optimise`; it need not be there.
     """
-    path = folder / "manifest.json"
-    if not path.exists():
+    try:
+        manifest = read_report_manifest(out / name)
+    except IntegrityError as error:
+        yield Checked(0, Finding(f"{name}/{MANIFEST}", error.what))
         return
-    content = read_json(path)
-    yield from _files(folder, "trial", content["files"])
-    for name in sorted({run["hash"] for run in content["runs"]}):
-        yield from _run(folder, name)
+    if manifest is None:
+        return
+    yield Checked(0, None)
+    yield from _files(out / name, name, manifest.files)
+    for run in sorted({run.hash for run in manifest.runs}):
+        yield from _run(out / "trial", run)
 
 
 def _run(folder: Path, name: str) -> Iterator[Checked]:
@@ -59,14 +67,15 @@ def _run(folder: Path, name: str) -> Iterator[Checked]:
         yield Checked(0, Finding(f"trial, run {name}", what))
         return
     try:
-        files = read_json(record)["files"]
-    except IntegrityError as error:
-        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", error.what))
+        files = TypeAdapter(list[FileEntry]).validate_python(read_json(record).get("files"))
+    except (IntegrityError, AttributeError, ValidationError) as error:
+        what = error.what if isinstance(error, IntegrityError) else "is no record of a run"
+        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", what))
         return
     yield from _files(record.parent, f"trial/{record.parent.name}", files)
 
 
-def _files(folder: Path, where: str, files: list[Mapping[str, Any]]) -> Iterator[Checked]:
+def _files(folder: Path, where: str, files: list[FileEntry]) -> Iterator[Checked]:
     for file in files:
-        name, size = file["path"], file["bytes"]
-        yield Checked(size, file_finding(folder / name, where, name, size, file["sha256"]))
+        found = file_finding(folder / file.path, where, file.path, file.bytes, file.sha256)
+        yield Checked(file.bytes, found)

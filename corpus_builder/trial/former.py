@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..store.atomic import read_json, sha256_file
 from ..store.errors import IntegrityError
+from ..store.reports import MANIFEST, read_report_manifest
 
 REPORT = "report.json"
 
@@ -26,23 +26,19 @@ def keep_former(folder: Path, runs: Iterable[tuple[str, int, str]]) -> Path | No
         Where it is now; None where there is none, its manifest is damaged, or it is of these
         models.
     """
-    manifest = folder / "manifest.json"
-    if not manifest.exists() or not (folder / REPORT).exists():
-        return None
     try:
-        content = read_json(manifest)
+        manifest = read_report_manifest(folder)
     except IntegrityError:
         return None  # it says of no report what that is made of; the trial goes on
-    if {(run["arm"], run["seed"], run["hash"]) for run in content["runs"]} == {*runs}:
+    if manifest is None or {(run.arm, run.seed, run.hash) for run in manifest.runs} == {*runs}:
         return None
-    kept = folder / f"former-{sha256_file(manifest)[:8]}"
+    kept = folder / f"former-{manifest.digest[:8]}"
     if not kept.exists():
         made = folder / f"{kept.name}.part"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
-        files = (folder / file["path"] for file in content["files"])
-        for path in (folder / REPORT, manifest, *files):
-            if path.exists():
-                shutil.copy2(path, made / path.name)
+        for name in (MANIFEST, *(file.path for file in manifest.files)):
+            if (folder / name).exists():
+                shutil.copy2(folder / name, made / name)
         made.rename(kept)
     return kept

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from ..mixing.allocation import Allocation, account
 from ..recipe_trial import BASE_ARM, HEADLINE
-from ..store.atomic import write_json
 from ..store.errors import DataError
+from ..store.reports import write_report_file, write_report_manifest
 from ..store.tables import write_table
 from ..train.statistics.comparison import Comparison, Terms
 from ..train.statistics.forecast import smallest_detectable
@@ -27,7 +27,7 @@ from ..train.statistics.verdicts import compare_arms
 from .arms import mix_of
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
 from .data import FEWEST_DOCUMENTS, allocations_of
-from .former import keep_former
+from .former import REPORT, keep_former
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -309,13 +309,17 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
     """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last; the report
     of another trial is kept aside."""
     keep_former(folder, [(arm, seed, run.hash) for (arm, seed), run in runs.items()])
-    write_json(folder / "report.json", report.as_json())
     files = [
-        write_table(folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches())
-        for name, table in _tables(report).items()
+        write_report_file(folder, REPORT, report.as_json()),
+        *(
+            write_table(
+                folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches()
+            )
+            for name, table in _tables(report).items()
+        ),
     ]
-    write_json(
-        folder / "manifest.json",
+    write_report_manifest(
+        folder,
         {
             "recipe": report.recipe,
             "settings": asdict(report.settings),

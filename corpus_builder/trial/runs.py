@@ -192,7 +192,7 @@ def read_run(path: Path, run: Run) -> Result:
     """
     content = read_json(path / "run.json")
     again = "delete the folder and run again"
-    if content["identity"] != run.identity:
+    if not isinstance(content, dict) or content.get("identity") != run.identity:
         raise IntegrityError(str(path), "is of another run", do=again)
     for file in content["files"]:
         if not (path / file["path"]).exists() or sha256_file(path / file["path"]) != file["sha256"]:

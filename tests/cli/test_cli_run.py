@@ -191,16 +191,21 @@ def test_a_full_disk_is_an_error_not_a_traceback(
     assert err.startswith("error: out/recipes/recipe.json: No space left on device; free some")
 
 
+WORDS = "description='[red] as it [is]'"
+"""Not the screen's own markup."""
+
+
 def test_what_to_type_next_is_for_this_recipe_and_this_folder(
     say: Say, recipe: Path, out: Path
 ) -> None:
     path = recipe.with_name("other name.yaml")
     recipe.rename(path)
-    code, text, _ = say("run", path, "--out", out, "--set", "mix.max_epochs=4")
+    code, text, _ = say("run", path, "--out", out, "--set", "mix.max_epochs=4", "--set", WORDS)
     (line,) = [line for line in text.splitlines() if line.startswith("next")]
     commands = [shlex.split(part) for part in line.removeprefix("next").split(" · ")]
     assert code == 0 and [words[1] for words in commands] == ["funnel", "verify", "peek"]
     for words in commands:
+        assert WORDS in words
         assert say(*words[1:])[0] == 0
 
 

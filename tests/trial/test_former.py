@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from trials import HALF, Tried, recipe, tried
 
+from corpus_builder.store.reports import write_report_file, write_report_manifest
 from corpus_builder.trial.former import keep_former
 
 RUNS = [("base", 0, "11111111"), ("half", 0, "22222222")]
@@ -16,10 +17,9 @@ RUNS = [("base", 0, "11111111"), ("half", 0, "22222222")]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     runs = [dict(zip(("arm", "seed", "hash"), run, strict=True)) for run in RUNS]
-    content = {"runs": runs, "files": [{"path": "measurements.parquet"}]}
-    (tmp_path / "manifest.json").write_text(json.dumps(content))
-    (tmp_path / "report.json").write_text("{}")
-    (tmp_path / "measurements.parquet").write_bytes(b"rows")
+    files = [write_report_file(tmp_path, name, {"rows": 1}) for name in ("report.json", "more")]
+    content = {"runs": runs, "files": [asdict(file) for file in files]}
+    write_report_manifest(tmp_path, content)
     return tmp_path
 
 
@@ -32,15 +32,16 @@ def test_other_models_leave_a_copy_of_what_was_there(folder: Path) -> None:
     kept = keep_former(folder, RUNS[:1])
     assert kept is not None and kept.parent == folder
     names = sorted(path.name for path in kept.iterdir())
-    assert names == ["manifest.json", "measurements.parquet", "report.json"]
-    assert (kept / "measurements.parquet").read_bytes() == b"rows"
+    assert names == ["manifest.json", "more", "report.json"]
+    assert (kept / "more").read_bytes() == (folder / "more").read_bytes()
     assert keep_former(folder, RUNS[:1]) == kept, "once is enough"
     assert [path.name for path in folder.glob("former-*")] == [kept.name]
 
 
 def test_there_may_be_nothing_to_keep(folder: Path) -> None:
-    (folder / "manifest.json").write_text("")
-    assert keep_former(folder, RUNS[:1]) is None
+    for damaged in ("", "{}", "[]"):
+        (folder / "manifest.json").write_text(damaged)
+        assert keep_former(folder, RUNS[:1]) is None
     (folder / "manifest.json").unlink()
     assert keep_former(folder, RUNS[:1]) is None
 

@@ -11,11 +11,11 @@ from trials import Tried, recipe, tried
 
 from corpus_builder.plan import Plan, make_plan
 from corpus_builder.recipe import load_recipe
-from corpus_builder.report.verify_trial import arm_manifests, verify_all, verify_trial
+from corpus_builder.report.verify_trial import arm_manifests, verify_all, verify_report
 
 
 def findings(folder: Path) -> list[str]:
-    checked = list(verify_trial(folder))
+    checked = list(verify_report(folder.parent, "trial"))
     return [f"{c.finding.where} {c.finding.what}" for c in checked if c.finding]
 
 
@@ -25,15 +25,40 @@ def folder(half: Tried, tmp_path: Path) -> Path:
 
 
 def test_a_sound_trial_has_its_tables_and_those_of_every_run_checked(folder: Path) -> None:
-    checked = list(verify_trial(folder))
+    checked = list(verify_report(folder.parent, "trial"))
     assert [c.finding for c in checked if c.finding] == []
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert len(checked) == 3 + 3 * len({run["hash"] for run in manifest["runs"]}) >= 15
+    assert len(checked) == 5 + 3 * len({run["hash"] for run in manifest["runs"]}) >= 15
     assert sum(c.bytes for c in checked) > 10_000
 
 
 def test_where_there_is_no_trial_nothing_is_checked(tmp_path: Path) -> None:
-    assert list(verify_trial(tmp_path)) == []
+    assert list(verify_report(tmp_path, "trial")) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("report.json", '"verdict": "', '"verdict": "much ', "trial/report.json has"),
+        ("manifest.json", '"tokens": ', '"tokens": 1', "trial/manifest.json has other content"),
+        ("manifest.json", '"runs"', '"walks"', "trial/manifest.json is no manifest: runs"),
+        ("manifest.json", "{", "[{", "trial/manifest.json is no JSON"),
+    ],
+)
+def test_a_report_and_its_manifest_must_be_as_they_were_written(
+    folder: Path, file: str, old: str, new: str, said: str
+) -> None:
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    assert [finding.startswith(said) for finding in findings(folder)] == [True]
+
+
+def test_a_record_of_a_run_that_is_none_is_named(folder: Path, half: Tried) -> None:
+    for name, content in zip(half.folders, ("[]", "{}", '{"files": [1]}'), strict=False):
+        (folder / name / "run.json").write_text(content)
+    said = findings(folder)
+    assert len(said) == 3 and all(finding.endswith("is no record of a run") for finding in said)
 
 
 def test_a_table_or_run_that_is_not_as_claimed_is_named(folder: Path, half: Tried) -> None:
