@@ -269,7 +269,7 @@ class _Builder:
             trial=self._block(Trial, entries, "trial"),
             tree=tree,
         )
-        if "corpora" in entries:
+        if tree.keys("corpora"):
             self._check_names(recipe)
         check_trial(recipe, self._problems)
         return recipe

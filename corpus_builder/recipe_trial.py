@@ -120,7 +120,7 @@ def check_trial(recipe: Recipe, problems: Problems) -> None:
         problems.add(recipe.tree.locate(["trial", "arms", name]), what, do="rename it")
     known = [*recipe.tree.keys("corpora"), *recipe.tree.keys("heldout", "texts")]
     for name in trial.target or ():
-        if name not in known:
+        if known and name not in known:
             what = f"trial.target: there is no corpus and no heldout.texts {name!r}"
             place = recipe.tree.locate(["trial", "target", name])
             problems.add(place, what, allowed=did_you_mean(name, known))

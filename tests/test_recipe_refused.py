@@ -176,6 +176,7 @@ from corpus_builder.recipe import load_recipe
         ("  model: 1M", "  model: 2M", 30, ["trial.model is '2M'", "'1M', '4M', '15M' or '60M'"]),
         ("  model: 1M", "  model: {layers: 2}", 30, ["missing key trial.model.width"]),
         ("  model: 1M", "  model: 1M\n  seeds: 1", 31, ["trial.seeds is 1"]),
+        ("corpora:\n", "corpora: off\nunused:\n", 3, ["corpora is 'off'"]),
         ("description: two domains", "description: 3", 2, ["description is 3"]),
     ],
 )
@@ -302,3 +303,10 @@ def test_every_malformed_configuration_is_in_the_list_above(shared_data: Path) -
     configs = {name for name, case in expected.items() if case["kind"] == "config"}
     marks = test_malformed_configurations_die_with_file_line_and_key.pytestmark  # type: ignore[attr-defined]
     assert configs == {case[0] for case in marks[0].args[1]}
+
+
+def test_corpora_that_are_none_are_one_problem(write: Any) -> None:
+    message = refused(write(changed("corpora:\n", "corpora: off\nunused:\n")))
+    assert [line.split(": ", 1)[1].split(";")[0] for line in message.split("\n")] == [
+        "unknown key unused", "corpora is 'off'",
+    ]  # fmt: skip

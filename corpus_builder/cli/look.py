@@ -170,7 +170,8 @@ def _print_seen(item: Seen, full: bool) -> None:
 def verify_command(
     recipe: str, out: Path | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Hash again every file that the manifests of RECIPE's stages and trial claim, check every sum.
+    """Hash again every file that the manifests of RECIPE's stages, trial and swarm claim, check
+    every sum.
 
     Exits with 5 if anything is not as claimed.
     """
