@@ -5,7 +5,7 @@ Invariant: of runs with the same content one is trained; what is finished is not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -28,6 +28,10 @@ AMPLE_BASE, AMPLE_PARAMETER = 900 << 20, 60
 """Bytes of a process, and of each parameter of its model: weights, gradients, optimizer state,
 copies, activations."""
 
+AMPLE_TOKENS, AMPLE_ACTIVATIONS = 4096, 24
+"""Tokens at once that those bytes hold, and of each further one the numbers in fp32 that are kept,
+in widths of the model, a layer."""
+
 
 class TrainingFollower(Watcher, Protocol):
     """Who is told how training goes."""
@@ -49,7 +53,7 @@ class Trainer:
     ) -> None:
         self.folder, self.engine, self.follower = folder, engine, follower
         self.memory = memory
-        self._room: int | None = None
+        self._room: dict[int, int] = {}
 
     def machine(self, run: Run) -> Machine:
         """What this model trains fastest on; the same again for the same trial folder."""
@@ -71,17 +75,21 @@ class Trainer:
                 due[run.hash] = run
         return list(due.values())
 
-    def processes(self, run: Run) -> int:
+    def processes(self, runs: Iterable[Run]) -> int:
         """How many models train at once: there may be memory for fewer than there are workers.
+
+        Arms with a tokenizer of their own have other models than the base; the largest counts.
 
         Raises:
             EngineError: there is too little for one.
         """
-        workers, on_cpu = self.engine.workers, run.settings.machine.device == "cpu"
-        enough = workers * ample_memory(run) <= self.memory if on_cpu else workers == 1
+        run = max(runs, key=ample_memory)
+        workers, ample = self.engine.workers, ample_memory(run)
+        on_cpu = run.settings.machine.device == "cpu"
+        enough = workers * ample <= self.memory if on_cpu else workers == 1
         if enough:
             return workers
-        if self._room is None:
+        if ample not in self._room:
             task = {
                 "kind": "room", "run": run.name, "label": f"how much memory {run.name} takes",
                 "memory": self.memory,
@@ -89,14 +97,14 @@ class Trainer:
             self.follower.launched("finding how many models there is memory for", 1)
             work = Training(self.folder, {run.name: run})
             (found,) = self.engine.launch([task], work, lambda seen: None)
-            self._room = int(found["models"])
-        return min(workers, self._room)
+            self._room[ample] = int(found["models"])
+        return min(workers, self._room[ample])
 
     def speed(self, runs: Sequence[Run]) -> Speed:
         """Measured on as many processes as will train at once."""
         from .prospect import Speed
 
-        processes = self.processes(runs[0])
+        processes = self.processes(runs)
         chosen = runs[:processes]
         tasks = [
             {"kind": "probe", "run": run.name, "label": f"how fast {run.name} trains"}
@@ -123,7 +131,7 @@ class Trainer:
         ]
         self.follower.launched(f"training {len(tasks)} models", len(tasks))
         told: Callable[[Any], None] = partial(_tell, self.follower)
-        processes = self.processes(next(iter(due.values())))
+        processes = self.processes(due.values())
         self.engine.launch(tasks, Training(self.folder, due), told, processes=processes)
 
     def result(self, run: Run) -> Result:
@@ -137,10 +145,13 @@ class Trainer:
 def ample_memory(run: Run) -> int:
     """Bytes that a process on a CPU surely needs no more of to train this model.
 
-    Seen were .6 GB for 1M parameters, 3.3 GB for 60M: activations are of 4,096 tokens at most.
+    Seen were .6 GB for 1M parameters and 3.3 GB for 60M with sequences of up to 4,096 tokens, and
+    2.3 GB for 15M with 8,192: a sequence is computed at once, however long.
     """
     settings = run.settings
-    return AMPLE_BASE + AMPLE_PARAMETER * settings.shape.parameters(run.data.vocab)
+    shape, further = settings.shape, max(0, settings.sequence_length - AMPLE_TOKENS)
+    activations = 4 * AMPLE_ACTIVATIONS * shape.layers * shape.width * further
+    return AMPLE_BASE + AMPLE_PARAMETER * shape.parameters(run.data.vocab) + activations
 
 
 def _tell(follower: TrainingFollower, seen: Any) -> None:

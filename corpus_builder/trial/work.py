@@ -34,7 +34,7 @@ PROBE_TOKENS = 4096
 """Of a step, on a CPU: a fair sample. On a GPU a probe's steps are whole ones."""
 
 SPARE = 0.1
-"""Share of a GPU's memory that is left alone."""
+"""Share of the memory that is left alone."""
 
 CUDA_CONTEXT = 600 << 20
 """Bytes that a process takes on a GPU beside its tensors: assumed."""
@@ -151,7 +151,7 @@ class Training:
 
 
 def processes_in(own: int, memory: int, where: str) -> int:
-    """Processes of `own` bytes each in `memory` bytes.
+    """Processes of `own` bytes each in `memory` bytes; scoring takes a little more than training.
 
     Raises:
         EngineError: not even one.
@@ -159,7 +159,7 @@ def processes_in(own: int, memory: int, where: str) -> int:
     if own > memory:
         what = f"training takes {own / 1e9:.1f} GB of memory, and {memory / 1e9:.1f} GB may be used"
         raise EngineError(where, what, do="raise --memory, or take a smaller model")
-    return memory // own
+    return max(1, int((1 - SPARE) * memory // own))
 
 
 def _most_memory() -> int:

@@ -22,7 +22,7 @@ GIB = 1 << 30
 
 def run(device: str, size: str = "1M", name: str = "half-0-1234") -> Any:
     shape = named_size(size).shape
-    settings = SimpleNamespace(machine=Machine(device), shape=shape)
+    settings = SimpleNamespace(machine=Machine(device), shape=shape, sequence_length=256)
     data = SimpleNamespace(vocab=32_768)
     return SimpleNamespace(name=name, hash=name, arm="a", seed=0, settings=settings, data=data)
 
@@ -69,6 +69,7 @@ def test_room_on_a_cpu_is_what_memory_is_given_by_what_a_probe_took(
     training = Training(tmp_path, {"half-0-1234": run("cpu")})
     task = {"kind": "room", "run": "half-0-1234", "memory": 8 * GIB}
     assert training(task, lambda tokens, nats: None) == {"models": 2}
+    assert training(task | {"memory": 3 * GIB + 1}, lambda tokens, nats: None) == {"models": 1}
     with pytest.raises(EngineError, match=r"takes 3\.2 GB of memory, and 2\.1 GB may be"):
         training(task | {"memory": 2 * GIB}, lambda tokens, nats: None)
 
@@ -116,20 +117,36 @@ def test_memory_is_not_measured_where_there_is_ample(tmp_path: Path) -> None:
     engine = Engine()
     ample = 16 * ample_memory(run("cpu"))
     trainer = Trainer(tmp_path, engine, Unfollowed(), ample)  # type: ignore[arg-type]
-    assert trainer.processes(run("cpu")) == 16
+    assert trainer.processes([run("cpu")]) == 16
     engine.workers = 1
-    assert trainer.processes(run("cuda")) == 1
+    assert trainer.processes([run("cuda")]) == 1
     assert engine.launched == []
     trainer.memory, engine.workers = ample - 1, 16
-    assert trainer.processes(run("cpu")) == 3
+    assert trainer.processes([run("cpu")]) == 3
+
+
+def test_the_largest_model_counts_and_is_measured_once(tmp_path: Path) -> None:
+    engine = Engine()
+    base, own = run("cpu", name="base-0"), run("cpu", name="own-0")
+    own.data.vocab = 200_000
+    trainer = Trainer(tmp_path, engine, Unfollowed(), 16 * ample_memory(base))  # type: ignore[arg-type]
+    assert trainer.processes([base]) == 16
+    assert [trainer.processes([base, own]) for _ in range(2)] == [3, 3]
+    assert engine.launched == [("room", 1, None)]
 
 
 @pytest.mark.parametrize(
-    ("size", "vocab", "seen"),
-    [("1M", 4096, 574), ("1M", 32_768, 743), ("15M", 32_768, 1778), ("60M", 32_768, 3561)],
-)
-def test_ample_is_more_than_training_was_seen_to_take(size: str, vocab: int, seen: int) -> None:
+    ("size", "vocab", "length", "seen"),
+    [
+        ("1M", 4096, 256, 574), ("1M", 32_768, 256, 743), ("15M", 32_768, 256, 1778),
+        ("60M", 32_768, 256, 3561), ("1M", 4096, 16_384, 1202), ("15M", 4096, 8192, 2184),
+    ],
+)  # fmt: skip
+def test_ample_is_more_than_training_was_seen_to_take(
+    size: str, vocab: int, length: int, seen: int
+) -> None:
     """MiB; the larger of fp32 and bf16, Muon."""
     model = run("cpu", size)
     model.data.vocab = vocab
+    model.settings.sequence_length = length
     assert seen << 20 < ample_memory(model) < 3 * seen << 20
