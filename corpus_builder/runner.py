@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from .engine import LocalEngine
 from .plan import Plan, Resources
+from .recipe import check_tokenizer
 from .schedule import Schedule, Task
 from .stages.base import Context, Stage, topological
 from .stages.read import BaseStage
@@ -75,9 +76,11 @@ def run_plan(
         until: names of stages; only they and what they read are done.
 
     Raises:
+        RecipeError: the tokenizer that the recipe names is none.
         LockedError: another run holds the folder.
         CorpusError: whatever a task raised.
     """
+    check_tokenizer(plan.recipe)
     names = [until] if isinstance(until, str) else until
     wanted = [plan.stages[_stage_name(plan, name)] for name in names or plan.stages]
     with run_lock(plan.out):
@@ -147,7 +150,9 @@ class _Run:
 
     def _sealed(self, stage: Stage, manifest: StageManifest) -> None:
         if isinstance(stage, BaseStage):
-            stage.refuse_nothing(manifest.counts)
+            recipe = self.plan.recipe
+            needed = recipe.mix is not None or len(recipe.corpora) == 1
+            stage.refuse_nothing(manifest.counts, needed=needed)
         units = len(manifest.units)
         self.report.reused[stage.name] = max(0, units - self.report.done.get(stage.name, 0))
         self.report.manifests.append(manifest)
@@ -222,7 +227,8 @@ def publish(plan: Plan) -> None:
 
 
 def unreferenced(out: Path) -> list[Path]:
-    """Folders of stages that no recipe on record refers to, and of models that no report does."""
+    """Folders of stages that no recipe on record refers to, and of models that the latest report
+    of trial or swarm does not."""
     return [*_idle_stages(out), *_idle_models(out)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recipes import QUICKSTART, refused
 
-from corpus_builder.recipe import Recipe, check_files, load_recipe
+from corpus_builder.recipe import Recipe, check_files, check_pairs, check_tokenizer, load_recipe
 from corpus_builder.recipe_trial import arms_apart, refuse_if_all_apart
 from corpus_builder.store.errors import RecipeError
 
@@ -66,7 +66,11 @@ def test_what_a_trial_cannot_have(new: str, said: str, tmp_path: Path) -> None:
 def test_a_file_of_minimal_pairs_must_be_there(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, ARMS, "  pairs: {blimp: no/such.parquet}\n" + ARMS))
     with pytest.raises(RecipeError, match=r"r\.yaml:31: trial\.pairs\.blimp: there is no file"):
-        check_files(recipe)
+        check_pairs(recipe)
+
+
+def test_a_finished_run_can_be_looked_at_without_its_pairs(tmp_path: Path) -> None:
+    check_files(load_recipe(write(tmp_path, ARMS, "  pairs: {blimp: gone.parquet}\n" + ARMS)))
 
 
 def test_a_tokenizer_must_be_one_before_anything_is_built(tmp_path: Path) -> None:
@@ -74,7 +78,7 @@ def test_a_tokenizer_must_be_one_before_anything_is_built(tmp_path: Path) -> Non
     path.write_text('{"a": 1}')
     recipe = load(tmp_path, f"tokenizer.path={path}")
     with pytest.raises(RecipeError, match=r"not\.json: is no tokenizer\.json"):
-        check_files(recipe)
+        check_tokenizer(recipe)
 
 
 # --- arms that are left out ----------------------------------------------------------------------

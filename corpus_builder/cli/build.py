@@ -44,11 +44,12 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
     each with file:line, what is allowed and the nearest name.
     """
-    from ..recipe import check_files
+    from ..recipe import check_files, check_pairs, check_tokenizer
     from ..recipe_trial import refuse_if_all_apart
 
     loaded = load(recipe, overrides)
-    check_files(loaded)
+    for check in (check_files, check_pairs, check_tokenizer):
+        check(loaded)
     note_arms_apart(console(stderr=True), refuse_if_all_apart(loaded))
     if as_json:
         emit(loaded.to_canonical())

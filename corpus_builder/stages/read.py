@@ -114,13 +114,16 @@ class BaseStage(Stage):
         moved = context.folder(self) / "moved" / f"{shard}.json"
         return replace(split, start=read_json(moved)["start"]) if moved.exists() else split
 
-    def refuse_nothing(self, counts: Counts) -> None:
+    def refuse_nothing(self, counts: Counts, *, needed: bool) -> None:
         """Refuse a source of which no record became a document: no later stage could say so.
+
+        Args:
+            needed: an empty source is refused, too.
 
         Raises:
             DataError: it is such a one; with what became of its records.
         """
-        if counts.records_out:
+        if counts.records_out or not (needed or counts.records_in):
             return
         what = "there is no record in it"
         if counts.records_in:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..engine import LocalEngine
 from ..plan import Resources
-from ..recipe import Recipe
+from ..recipe import Recipe, check_pairs
 from ..recipe_trial import BASE_ARM, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
 from ..sources.texts import list_texts, read_texts
@@ -166,6 +166,7 @@ def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, .
     """
     if not options.self_test:
         refuse_if_all_apart(recipe)
+    check_pairs(recipe)
     _refuse_few_texts(recipe)
     return probes_of(trial_of(recipe))
 

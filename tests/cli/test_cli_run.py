@@ -221,6 +221,11 @@ def test_a_corpus_of_which_nothing_could_be_read_is_told_at_once(say: Say, tmp_p
     (tmp_path / "a.jsonl").write_text("")
     code, _, err = say("run", path, "--out", tmp_path / "o3", "--quiet")
     assert code == 4 and "there is no record in it" in err
+    (tmp_path / "b.json").write_text('{"text": "a note"}\n')
+    content = spine.notes_recipe(tmp_path / "*.jsonl")
+    content["corpora"]["more"] = {"source": {"jsonl": str(tmp_path / "b.json")}}
+    spine.write_recipe(path, content)
+    assert say("run", path, "--out", tmp_path / "o4", "--quiet")[0] == 0, "one may be empty"
 
 
 def test_input_that_ends_too_soon_is_noted(say: Say, tmp_path: Path) -> None:
