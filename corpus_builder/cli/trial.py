@@ -367,7 +367,8 @@ def _needed(found: Comparison) -> str:
         return ""
     seen, none = found.needed.difference, found.needed.equivalence
     if seen is None and none is None:
-        return " (needs more documents, not seeds)"
+        doubt = ", it seems" if found.needed.possible else ""
+        return f" (needs more documents, not seeds{doubt})"
     cases = ((seen, "if as seen"), (none, "if equal"))
     needed = ", ".join(f"{seeds:,} {what}" for seeds, what in cases if seeds is not None)
     return f" (seeds needed: {needed})"

@@ -60,9 +60,9 @@ class ArmVerdict:
 
     @property
     def undecided(self) -> bool:
-        """Whether more seeds could decide it: as it seems, some number of them would."""
+        """Whether some number of seeds may decide it yet."""
         needed = self.headline.needed
-        return needed is not None and (needed.difference or needed.equivalence) is not None
+        return needed is not None and needed.possible
 
 
 def compared(

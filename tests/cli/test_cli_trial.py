@@ -70,17 +70,18 @@ def test_arms_of_fewer_seeds_than_the_base_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "equal", "said"),
+    ("seen", "equal", "possible", "said"),
     [
-        (5, 6, " (seeds needed: 5 if as seen, 6 if equal)"),
-        (None, 1_200, " (seeds needed: 1,200 if equal)"),
-        (8, None, " (seeds needed: 8 if as seen)"),
-        (None, None, " (needs more documents, not seeds)"),
+        (5, 6, True, " (seeds needed: 5 if as seen, 6 if equal)"),
+        (None, 1_200, True, " (seeds needed: 1,200 if equal)"),
+        (8, None, True, " (seeds needed: 8 if as seen)"),
+        (None, None, True, " (needs more documents, not seeds, it seems)"),
+        (None, None, False, " (needs more documents, not seeds)"),
     ],
 )
 def test_where_it_cannot_tell_it_says_what_it_would_take(
-    seen: int | None, equal: int | None, said: str
+    seen: int | None, equal: int | None, possible: bool, said: str
 ) -> None:
-    needed = SeedsNeeded(difference=seen, equivalence=equal)
+    needed = SeedsNeeded(seen, equal, possible)
     found: Any = SimpleNamespace(identical=False, within_margin=False, needed=needed)
     assert _needed(found) == said

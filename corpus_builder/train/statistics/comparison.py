@@ -74,11 +74,14 @@ class SeedsNeeded:
     Attributes:
         difference: if the true difference is the observed one.
         equivalence: if the true difference is 0 and a margin was declared.
+        possible: whether some number of seeds may settle it yet: the difference seen so far is of
+            few seeds, and may come out larger.
     None: no number of seeds is enough (the documents are too few), or there is no margin.
     """
 
     difference: int | None
     equivalence: int | None
+    possible: bool
 
 
 @dataclass(frozen=True)

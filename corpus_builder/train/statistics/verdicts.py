@@ -30,10 +30,15 @@ from corpus_builder.train.statistics.comparison import (
     Verdict,
 )
 from corpus_builder.train.statistics.components import Estimate, estimate
+from corpus_builder.train.statistics.distributions import t_critical
 from corpus_builder.train.statistics.family import Family, holm
-from corpus_builder.train.statistics.forecast import seeds_for_equivalence, seeds_needed
+from corpus_builder.train.statistics.forecast import Design, seeds_for_equivalence, seeds_needed
 from corpus_builder.train.statistics.intervals import equivalence_p, half_width, p_value
 from corpus_builder.train.statistics.measurements import Measurements, headline_weights
+
+OPEN = 0.05
+"""Chance that the difference over many seeds is further out than is looked, before an arm is given
+up."""
 
 ROUNDING = 1e-9
 """Shares of alpha sum to 1 but for rounding, unless arms are absent."""
@@ -191,5 +196,18 @@ def _with_needed(compared: Comparison, terms: Terms) -> Comparison:
     needed = SeedsNeeded(
         difference=seeds_needed(design, compared.difference),
         equivalence=None if margin is None else seeds_for_equivalence(design, margin),
+        possible=_possible(compared, design, margin),
     )
     return replace(compared, needed=needed)
+
+
+def _possible(compared: Comparison, design: Design, margin: float | None) -> bool:
+    """Whether many seeds would settle it, were the difference as far out as they leave open.
+
+    The documents stay the same, so the difference moves by what is due to seeds alone.
+    """
+    seeds, even = compared.causes[0], replace(design, power=0.5)
+    far = abs(compared.difference) + float(t_critical(seeds.df, OPEN)) * seeds.variance**0.5
+    if seeds_needed(even, far) is not None:
+        return True
+    return margin is not None and seeds_for_equivalence(even, margin) is not None

@@ -239,3 +239,33 @@ def test_looks_at_undecided_arms_make_few_false_claims() -> None:
                 break
         wrong += len(active) < 3
     assert wrong < 16
+
+
+@pytest.mark.parametrize(
+    ("documents", "true", "called", "given_up"), [(20, 0.05, 36, 5), (20, 0.0, 0, 40)]
+)
+def test_arms_are_given_up_where_no_seeds_could_decide_and_nowhere_else(
+    documents: int, true: float, called: int, given_up: int
+) -> None:
+    """Looks at 3, 6 and 12 seeds, 50 trials: none of the differences that the last look would call
+    is lost because an early one looked small; of equal arms most stop, with so few documents."""
+    looks, rng = (3, 6, 12), np.random.default_rng(1)
+    lost = seen = stopped = 0
+    for _ in range(50):
+        sizes = {"web": np.full(documents, 1000)}
+        spread = rng.normal(true, 0.015, (12, 1)) + rng.normal(0, 0.05, (1, documents))
+        base = np.full((12, documents), 2000.0)
+        arm = base + 1000 * (spread + rng.normal(0, 0.02, (12, documents)))
+        verdicts, possible = [], []
+        for seeds, level in zip(looks, look_levels(looks), strict=True):
+            part = Measurements(sizes, {"web": base[:seeds]}, {"arm": {"web": arm[:seeds]}})
+            (found,) = compare_arms(part, {"web": 1}, Terms(alpha=level, margin=0.025)).headline
+            verdicts.append(found.verdict in (Verdict.BETTER, Verdict.WORSE))
+            possible.append(found.needed is not None and found.needed.possible)
+        end = next((n for n, more in enumerate(possible) if not more), len(looks) - 1)
+        seen += any(verdicts)
+        lost += any(verdicts) and not any(verdicts[: end + 1])
+        stopped += not verdicts[end] and end < len(looks) - 1
+    assert lost == 0
+    assert seen >= called
+    assert stopped >= given_up if not true else stopped <= given_up
