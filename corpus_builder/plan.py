@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 
 from .assemble import Inputs, Lent, assemble
-from .recipe import Recipe, check_files
+from .recipe import Recipe
+from .recipe_files import check_files
 from .recipe_models import Language, Source
 from .sources.keys import check_keys
 from .sources.listing import SUFFIXES, list_inputs, make_splits, shard_name

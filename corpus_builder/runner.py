@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from .engine import LocalEngine
 from .plan import Plan, Resources
-from .recipe import check_tokenizer
+from .recipe_files import check_tokenizer
 from .schedule import Schedule, Task
 from .stages.base import Context, Stage, topological
 from .stages.read import BaseStage

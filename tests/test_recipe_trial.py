@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from recipes import QUICKSTART, refused
 
-from corpus_builder.recipe import Recipe, check_files, check_pairs, check_tokenizer, load_recipe
+from corpus_builder.recipe import Recipe, load_recipe
+from corpus_builder.recipe_files import check_files, check_pairs, check_tokenizer
 from corpus_builder.recipe_trial import arms_apart, refuse_if_all_apart
 from corpus_builder.store.errors import RecipeError
 

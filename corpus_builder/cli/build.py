@@ -44,7 +44,7 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
     each with file:line, what is allowed and the nearest name.
     """
-    from ..recipe import check_files, check_pairs, check_tokenizer
+    from ..recipe_files import check_files, check_pairs, check_tokenizer
     from ..recipe_trial import refuse_if_all_apart
 
     loaded = load(recipe, overrides)
@@ -203,7 +203,8 @@ def _can_try(plan: Plan, command: str, *, quiet: bool) -> bool:
 def _try(plan: Plan, given: Resources, *, silent: bool) -> TrialReport:
     """The recipe's trial."""
     from ..trial.trial import run_trial
-    from .trial import TrialWatcher, print_report
+    from .trial import TrialWatcher
+    from .trial_report import print_report
 
     watcher = TrialWatcher(console(stderr=True), quiet=silent)
     with watcher:

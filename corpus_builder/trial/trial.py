@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..engine import LocalEngine
 from ..plan import Resources
-from ..recipe import Recipe, check_pairs
+from ..recipe import Recipe
+from ..recipe_files import check_pairs
 from ..recipe_trial import BASE_ARM, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
 from ..sources.texts import list_texts, read_texts

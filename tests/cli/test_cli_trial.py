@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from corpus_builder.cli.trial import Duration, _needed, _scores, print_report
+from corpus_builder.cli.trial import Duration
+from corpus_builder.cli.trial_report import _needed, _scores, print_report
 from corpus_builder.train.statistics.comparison import SeedsNeeded
 from corpus_builder.trial.scores import Score
 
