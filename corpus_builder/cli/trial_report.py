@@ -143,8 +143,8 @@ def _needed(found: Comparison) -> str:
         return ""
     seen, none = found.needed.difference, found.needed.equivalence
     if seen is None and none is None:
-        doubt = ", it seems" if found.needed.possible else ""
-        return f" (needs more documents, not seeds{doubt})"
+        possible = found.needed.possible
+        return " (more seeds may do)" if possible else " (needs more documents, not seeds)"
     cases = ((seen, "if as seen"), (none, "if equal"))
     needed = ", ".join(f"{seeds:,} {what}" for seeds, what in cases if seeds is not None)
     return f" (seeds needed: {needed})"

@@ -76,7 +76,7 @@ def test_arms_of_fewer_seeds_than_the_base_say_so() -> None:
         (5, 6, True, " (seeds needed: 5 if as seen, 6 if equal)"),
         (None, 1_200, True, " (seeds needed: 1,200 if equal)"),
         (8, None, True, " (seeds needed: 8 if as seen)"),
-        (None, None, True, " (needs more documents, not seeds, it seems)"),
+        (None, None, True, " (more seeds may do)"),
         (None, None, False, " (needs more documents, not seeds)"),
     ],
 )

@@ -32,7 +32,7 @@ from corpus_builder.train.statistics.comparison import (
 from corpus_builder.train.statistics.components import Estimate, estimate
 from corpus_builder.train.statistics.distributions import t_critical
 from corpus_builder.train.statistics.family import Family, holm
-from corpus_builder.train.statistics.forecast import Design, seeds_for_equivalence, seeds_needed
+from corpus_builder.train.statistics.forecast import seeds_for_equivalence, seeds_needed
 from corpus_builder.train.statistics.intervals import equivalence_p, half_width, p_value
 from corpus_builder.train.statistics.measurements import Measurements, headline_weights
 
@@ -196,18 +196,25 @@ def _with_needed(compared: Comparison, terms: Terms) -> Comparison:
     needed = SeedsNeeded(
         difference=seeds_needed(design, compared.difference),
         equivalence=None if margin is None else seeds_for_equivalence(design, margin),
-        possible=_possible(compared, design, margin),
+        possible=_possible(compared, terms),
     )
     return replace(compared, needed=needed)
 
 
-def _possible(compared: Comparison, design: Design, margin: float | None) -> bool:
-    """Whether many seeds would settle it, were the difference as far out as they leave open.
+def _possible(compared: Comparison, terms: Terms) -> bool:
+    """Whether many seeds may settle it, wherever the seeds so far leave the difference.
 
-    The documents stay the same, so the difference moves by what is due to seeds alone.
+    The documents stay the same: the difference moves by what is due to seeds alone, and in the end
+    the interval is as wide as the documents make it.
     """
-    seeds, even = compared.causes[0], replace(design, power=0.5)
-    far = abs(compared.difference) + float(t_critical(seeds.df, OPEN)) * seeds.variance**0.5
-    if seeds_needed(even, far) is not None:
+    seeds, *documents = compared.causes
+    moves = float(t_critical(seeds.df, OPEN)) * seeds.variance**0.5
+    variances = np.array([cause.variance for cause in documents])
+    df = np.array([cause.df for cause in documents])
+    level, seen = terms.alpha * compared.weight, abs(compared.difference)
+    if seen + moves > float(half_width(variances, df, level)):
         return True
-    return margin is not None and seeds_for_equivalence(even, margin) is not None
+    if terms.margin is None:
+        return False
+    near = max(0.0, seen - moves)
+    return bool(near + float(half_width(variances, df, 2 * level)) < terms.margin)

@@ -242,7 +242,7 @@ def test_looks_at_undecided_arms_make_few_false_claims() -> None:
 
 
 @pytest.mark.parametrize(
-    ("documents", "true", "called", "given_up"), [(20, 0.05, 36, 5), (20, 0.0, 0, 40)]
+    ("documents", "true", "called", "given_up"), [(20, 0.05, 36, 5), (10, 0.0, 0, 35)]
 )
 def test_arms_are_given_up_where_no_seeds_could_decide_and_nowhere_else(
     documents: int, true: float, called: int, given_up: int
@@ -269,3 +269,21 @@ def test_arms_are_given_up_where_no_seeds_could_decide_and_nowhere_else(
     assert lost == 0
     assert seen >= called
     assert stopped >= given_up if not true else stopped <= given_up
+
+
+def test_equal_arms_go_on_while_the_documents_leave_room_within_the_margin() -> None:
+    """The documents stay: what is shown of so many is not asked of new ones."""
+    rng = np.random.default_rng(3)
+    documents, margin = 200, 0.025
+    each = rng.normal(0, 0.13, documents)
+    spread = np.tile([0.03, -0.03], 8)[:, None] + (each - each.mean())
+    base = np.full((16, documents), 2000.0)
+    arm = base + 1000 * spread
+    found = {}
+    for seeds in (4, 16):
+        part = Measurements(
+            {"web": np.full(documents, 1000)}, {"web": base[:seeds]}, {"arm": {"web": arm[:seeds]}}
+        )
+        (found[seeds],) = compare_arms(part, {"web": 1}, Terms(margin=margin)).headline
+    assert found[4].verdict is Verdict.CANNOT_TELL and found[16].verdict is Verdict.EQUIVALENT
+    assert found[4].needed is not None and found[4].needed.possible
