@@ -367,9 +367,9 @@ class _Trial:
         self, design: Design, settings: Settings, looks: tuple[Look, ...], runs: tuple[int, int],
         speed: Speed | None,
     ) -> Prospect:  # fmt: skip
-        from .prospect import Prospect, margin_of, power_at
+        from .prospect import Prospect, as_one_sample, margin_of, power_at
 
-        documents = sum(design.heldout.corpora[corpus] for corpus in design.headline)
+        documents = as_one_sample(design.headline, design.heldout.corpora)
         arms, corpora = max(1, len(design.data) - 1), len(design.heldout.corpora)
         power = power_at(looks[-1], documents, arms, corpora)
         declared = self.trial.margin

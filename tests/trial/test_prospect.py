@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpus_builder.store.errors import RecipeError
 from corpus_builder.train.statistics.forecast import (
@@ -23,6 +25,7 @@ from corpus_builder.trial.prospect import (
     Fit,
     Shape,
     Speed,
+    as_one_sample,
     fit,
     margin_of,
     power_at,
@@ -100,6 +103,22 @@ def test_more_arms_detect_less_and_the_forecast_has_the_stated_power() -> None:
     assert smallest_detectable(one) < smallest_detectable(four)
     assert smallest_detectable(one) < smallest_detectable(power_at(Look(3, 0.02), 100, 1, 2))
     assert power_of_difference(one, smallest_detectable(one)) == pytest.approx(0.8, abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.integers(2, 2_000)), min_size=1, max_size=6))
+def test_documents_of_several_corpora_count_as_one_sample_that_is_as_sure(
+    corpora: list[tuple[float, int]],
+) -> None:
+    headline = {str(i): weight for i, (weight, _) in enumerate(corpora)}
+    documents = {str(i): count for i, (_, count) in enumerate(corpora)}
+    total = sum(headline.values())
+    variance = sum((w / total) ** 2 / documents[name] for name, w in headline.items())
+    assert as_one_sample(headline, documents) == pytest.approx(1 / variance, abs=0.5)
+
+
+def test_a_corpus_of_little_weight_lends_the_headline_no_certainty() -> None:
+    assert as_one_sample({"few": 0.9, "many": 0.1}, {"few": 20, "many": 500}) == 25
+    assert as_one_sample({"a": 1, "b": 4}, {"a": 100, "b": 400, "unweighted": 9}) == 500
 
 
 def test_the_margin_is_what_can_be_resolved_and_never_hides_what_counts() -> None:

@@ -19,7 +19,7 @@ from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
 from corpus_builder.trial import trial, work
-from corpus_builder.trial.prospect import Speed
+from corpus_builder.trial.prospect import Speed, as_one_sample
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
 NO_DEDUP = {"corpora.notes.dedup": "off"}
@@ -107,6 +107,8 @@ def test_before_training_it_says_what_it_will_cost_and_see(half: Tried) -> None:
     assert prospect.seconds > 0
     assert prospect.smallest > 0
     assert not prospect.margin_declared
+    assert prospect.design.documents == as_one_sample(half.report.headline, half.report.documents)
+    assert prospect.design.documents < sum(half.report.documents.values())
     content = half.report.as_json()
     assert content["margin"] == 0.025 < content["resolvable_margin"] == prospect.resolvable
 
