@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..train.statistics.comparison import Comparison
-    from ..trial.checks import SelfTests
+    from ..trial.checks import SelfTests, SlowerRate
     from ..trial.prospect import Prospect
     from ..trial.report import TrialReport
 
@@ -81,15 +81,17 @@ def _pairs(report: TrialReport) -> list[str]:
 
 def _self_tests(found: SelfTests) -> list[str]:
     """Whether the report stands."""
-    series = ", ".join(
-        f"{damage:.0%} {loss:.3f}"
-        for damage, loss in zip(found.series.damage, found.series.means, strict=True)
+    series, alarm = found.series, found.aa.false_alarm
+    losses = ", ".join(
+        f"{damage:.0%} {loss:.3f}" for damage, loss in zip(series.damage, series.means, strict=True)
     )
+    least = series.smallest_seen
+    seen = "none called worse" if least is None else f"called worse from {least:.0%}"
+    rate = "" if alarm is None else f" (a sound trial fails in {alarm:.0%} of cases)"
     return [
-        f"self-test, A/A: {_passed(found.aa.passed)}: {found.aa.reason} (a sound trial fails in "
-        f"{found.aa.false_alarm or 0:.0%} of cases)",
-        f"self-test, shuffled tokens: {_passed(found.series.test.passed)}: "
-        f"{found.series.test.reason} ({series} bits per byte)",
+        f"self-test, A/A: {_passed(found.aa.passed)}: {found.aa.reason}{rate}",
+        f"self-test, shuffled tokens: {_passed(series.test.passed)}: {series.test.reason} "
+        f"({losses} bits per byte; {seen})",
     ]
 
 
@@ -165,14 +167,21 @@ def _about(report: TrialReport, arm: str) -> str:
         f"{odds.share:.0%} kept their order at 60M (RegMix, 2407.01492)"
     )
     if arm in report.slower:
-        slower = report.slower[arm]
-        holds = {
-            True: "the sign holds",
-            False: "[red]the sign turns[/]",
-            None: "too little to tell",
-        }
-        text += (
-            f"; at a tenth of the learning rate {slower.comparison.difference:+.4f}: "
-            f"{holds[slower.holds]}"
-        )
+        text += f"; at a tenth of the learning rate {_slower(report.slower[arm], headline)}"
     return text
+
+
+def _slower(found: SlowerRate, usual: Comparison) -> str:
+    """Whether a verdict stands at the lower rate, which may show what the usual one does not."""
+    shown = str(found.comparison.verdict)
+    if found.holds is not None:
+        said = "the sign holds" if found.holds else "[red]the sign turns[/]"
+    elif shown in ("better", "worse"):
+        said = f"{shown} there only"
+    else:
+        said = (
+            "too little to tell"
+            if str(usual.verdict) in ("better", "worse")
+            else "no sign there either"
+        )
+    return f"{found.comparison.difference:+.4f}: {said}"

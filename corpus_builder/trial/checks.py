@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..recipe_trial import BASE_ARM, HEADLINE
-from ..train.statistics.comparison import Comparison, Terms
+from ..train.statistics.comparison import Comparison, Terms, Verdict
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.selftests import (
     GradedSeries,
@@ -73,6 +73,7 @@ class SelfTests:
                 "damage": list(self.series.damage),
                 "bits_per_byte": list(self.series.means),
                 "p_holm": list(self.series.p_holm),
+                "smallest_seen": self.series.smallest_seen,
             },
         }
 
@@ -82,8 +83,8 @@ class SlowerRate:
     """An arm's headline at a tenth of the learning rate.
 
     Attributes:
-        holds: a difference is shown here too, of the same sign as at the trial's rate; False where
-            the opposite is shown, None where neither is.
+        holds: better or worse here as at the trial's own rate; False where it is the other of the
+            two here, None where one of the rates shows neither.
     """
 
     comparison: Comparison
@@ -96,6 +97,7 @@ class SlowerRate:
             "difference": found.difference,
             "interval": list(found.interval),
             "p_holm": found.p_holm,
+            "verdict": str(found.verdict),
             "holds": self.holds,
         }
 
@@ -148,12 +150,12 @@ def judge_self_tests(results: Results, headline: Mapping[str, float], seeds: int
 
 
 def judge_slower(
-    results: Results, headline: Mapping[str, float], seeds: int, usual: Mapping[str, float]
+    results: Results, headline: Mapping[str, float], seeds: int, usual: Mapping[str, Verdict]
 ) -> dict[str, SlowerRate]:
     """Whether each arm's headline keeps its sign at a tenth of the learning rate.
 
     Args:
-        usual: arm -> its difference in the headline at the trial's own rate.
+        usual: arm -> the verdict on its headline at the trial's own rate.
     """
     names = {slower(arm): arm for arm in usual}
     measured = measurements(results, seeds, list(names), base=slower(BASE_ARM))
@@ -161,8 +163,8 @@ def judge_slower(
     found = {}
     for c in compared.headline:
         arm = names[c.arm]
-        same = c.difference * usual[arm] > 0
-        found[arm] = SlowerRate(c, same if c.p_holm <= ALPHA else None)
+        shown = {usual[arm], c.verdict} <= {Verdict.BETTER, Verdict.WORSE}
+        found[arm] = SlowerRate(c, usual[arm] is c.verdict if shown else None)
     return found
 
 

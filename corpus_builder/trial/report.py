@@ -134,7 +134,7 @@ class TrialReport:
     ) -> TrialReport:  # fmt: skip
         """Put together what was measured."""
         headline, seeds = _headline(design), prospect.seeds
-        usual = {arm: found.headline.difference for arm, found in verdicts.items()}
+        usual = {arm: found.headline.verdict for arm, found in verdicts.items()}
         trial, arms = design.recipe.trial, [BASE_ARM, *verdicts]
         slower = options.lr_check and usual
         return cls(
@@ -229,6 +229,7 @@ def _comparison(c: Comparison) -> dict[str, Any]:
         "interval_alone": list(c.interval_alone),
         "p": c.p,
         "p_holm": c.p_holm,
+        "p_equivalence": c.p_equivalence,
         "p_equivalence_holm": c.p_equivalence_holm,
         "verdict": str(c.verdict),
         "identical": c.identical,

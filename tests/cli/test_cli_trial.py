@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from corpus_builder.cli.trial import Duration
-from corpus_builder.cli.trial_report import _needed, _scores, print_report
+from corpus_builder.cli.trial_report import _needed, _scores, _self_tests, _slower, print_report
 from corpus_builder.train.statistics.comparison import SeedsNeeded
 from corpus_builder.trial.scores import Score
 
@@ -39,7 +39,7 @@ def test_a_time_is_seconds() -> None:
 @pytest.mark.parametrize("void", [(), ("the base was called better than itself",)])
 def test_a_void_report_says_so_first(void: tuple[str, ...]) -> None:
     test: Any = SimpleNamespace(passed=not void, reason="as it is", false_alarm=0.05)
-    series: Any = SimpleNamespace(damage=(0.0,), means=(1.0,), test=test)
+    series: Any = SimpleNamespace(damage=(0.0,), means=(1.0,), smallest_seen=None, test=test)
     score: Any = SimpleNamespace(value=1.0, high=1.1, seeds=3)
     report: Any = SimpleNamespace(
         prospect=SimpleNamespace(looks=[1], seeds=3, margin=0.02), apart={"arm": ["notes"]},
@@ -86,3 +86,41 @@ def test_where_it_cannot_tell_it_says_what_it_would_take(
     needed = SeedsNeeded(seen, equal, possible)
     found: Any = SimpleNamespace(identical=False, within_margin=False, needed=needed)
     assert _needed(found) == said
+
+
+@pytest.mark.parametrize(
+    ("usual", "there", "holds", "said"),
+    [
+        ("better", "better", True, "-0.0100: the sign holds"),
+        ("better", "worse", False, "-0.0100: [red]the sign turns[/]"),
+        ("worse", "cannot tell", None, "-0.0100: too little to tell"),
+        ("cannot tell", "better", None, "-0.0100: better there only"),
+        ("equivalent", "cannot tell", None, "-0.0100: no sign there either"),
+    ],
+)
+def test_a_sign_that_was_never_shown_neither_holds_nor_turns(
+    usual: str, there: str, holds: bool | None, said: str
+) -> None:
+    found: Any = SimpleNamespace(
+        holds=holds, comparison=SimpleNamespace(difference=-0.01, verdict=there)
+    )
+    head: Any = SimpleNamespace(verdict=usual)
+    assert _slower(found, head) == said
+
+
+@pytest.mark.parametrize(
+    ("alarm", "least", "rate", "seen"),
+    [
+        (0.05, 0.2, " (a sound trial fails in 5% of cases)", "called worse from 20%"),
+        (None, None, "", "none called worse"),
+    ],
+)
+def test_self_tests_say_what_they_could_see_and_no_rate_that_is_unknown(
+    alarm: float | None, least: float | None, rate: str, seen: str
+) -> None:
+    test: Any = SimpleNamespace(passed=True, reason="as it is", false_alarm=alarm)
+    series: Any = SimpleNamespace(damage=(0, 0.2), means=(1, 2), smallest_seen=least, test=test)
+    found: Any = SimpleNamespace(aa=test, series=series)
+    first, second = _self_tests(found)
+    assert first == f"self-test, A/A: [green]passed[/]: as it is{rate}"
+    assert second.endswith(f"as it is (0% 1.000, 20% 2.000 bits per byte; {seen})")
