@@ -150,21 +150,23 @@ def _finding(gain: Interval, regression: Regression) -> Finding:
 def effects(room: Room, mixes: Array, losses: Array, weights: Array) -> dict[str, Interval]:
     """Which corpus helps a target, by the concave power law: the effect of a point of each.
 
-    A point of corpus j is taken from the others in proportion to their natural shares.
+    A point of corpus j is taken from the others in proportion to their natural shares. Where they
+    have less than a point, one is given to them instead, and the effect is its opposite.
 
     Args:
         losses: of the target, `[n]`.
         weights: as `resamples` makes them.
     """
     fits = concave().fit(mixes, np.repeat(losses[None], len(weights), axis=0), weights)
+    steps = np.where(room.natural + POINT <= 1, POINT, -POINT)
     moved = [room.natural]
-    for j, share in enumerate(room.natural):
-        mix = room.natural * (1 - share - POINT) / max(1 - share, 1e-9)
-        mix[j] = share + POINT
-        moved.append(np.maximum(mix, 0))
+    for j, (share, step) in enumerate(zip(room.natural, steps, strict=True)):
+        mix = room.natural * (1 - share - step) / max(1 - share, 1e-9)
+        mix[j] = share + step
+        moved.append(mix)
     predicted = fits.predict(np.stack(moved))
     return {
-        name: Interval.of(predicted[:, j + 1] - predicted[:, 0])
+        name: Interval.of(np.sign(steps[j]) * (predicted[:, j + 1] - predicted[:, 0]))
         for j, name in enumerate(room.names)
     }
 

@@ -9,8 +9,9 @@ from swarms import HELPS, Array, measured, mixes, room, truth
 from corpus_builder.optimise import answer as answers
 from corpus_builder.optimise.answer import Answer, answer, effects, resamples
 from corpus_builder.optimise.choosing import Swarm, candidates
+from corpus_builder.optimise.laws import PowerFits
 from corpus_builder.optimise.search import around, best, considered
-from corpus_builder.optimise.swarm import drawn, room_of, swarm
+from corpus_builder.optimise.swarm import Room, drawn, room_of, swarm
 
 LAWS = candidates(boosted=False)
 
@@ -99,6 +100,25 @@ def test_effects_have_the_signs_of_the_truth() -> None:
         names = list(here.names)
         assert signs[names[helps.argmax()]] == -1
         assert signs["books"] == 1
+
+
+def test_effects_are_asked_of_mixes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus of nearly everything has no point to gain: one is taken from it instead."""
+    asked: list[Array] = []
+    fitted = PowerFits.predict
+
+    def predict(self: PowerFits, at: Array) -> Array:
+        asked.append(at)
+        return fitted(self, at)
+
+    monkeypatch.setattr(PowerFits, "predict", predict)
+    natural = np.array([0.996, 0.004])
+    share = np.linspace(0.2, 1, 24)
+    x, here = np.stack([share, 1 - share], 1), Room(("most", "rare"), natural, np.ones(2))
+    row = effects(here, x, 2 + 0.2 * x[:, 0] ** 0.8, resamples(24, 0))
+    assert asked[0].sum(1) == pytest.approx(1) and (asked[0] >= 0).all()
+    assert (row["most"].sign, row["rare"].sign) == (1, -1)
+    assert row["most"].value == pytest.approx(-row["rare"].value, rel=1e-6)
 
 
 def test_the_effect_of_what_does_not_matter_is_not_clear() -> None:

@@ -76,7 +76,8 @@ class SeedsNeeded:
         equivalence: if the true difference is 0 and a margin was declared.
         possible: whether some number of seeds may settle it yet: the difference seen so far is of
             few seeds, and may come out larger.
-    None: no number of seeds is enough (the documents are too few), or there is no margin.
+    None: no number of seeds is enough (the documents are too few), so many are there already, or
+    there is no margin.
     """
 
     difference: int | None

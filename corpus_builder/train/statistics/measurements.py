@@ -75,11 +75,6 @@ class Measurements:
         """Names, in the order given."""
         return tuple(self.bytes)
 
-    def bits_per_byte(self, corpus: str, arm: str | None = None) -> Floats:
-        """(seeds,): total bits / total bytes of an arm, of the base by default."""
-        bits = self.base if arm is None else self.arms[arm]
-        return np.asarray(bits[corpus].sum(-1) / self.bytes[corpus].sum())
-
     def parts(self, arm: str, weights: Mapping[str, float]) -> list[Part]:
         """What `components.estimate` takes, for the weighted mean over corpora."""
         return [

@@ -4,7 +4,9 @@ Invariant: the levels of all looks sum to <= alpha, and each look runs the whole
 included) at its own level; so the chance of a false claim at *any* look is <= alpha by the union
 bound alone: with t statistics, few seeds, shared documents, and whatever made the trial stop.
 
-The levels are the increments of Lan & DeMets' spending functions (1983, Biometrika 70:659).
+The levels are the increments of Lan & DeMets' spending function of Pocock's kind (1983, Biometrika
+70:659). O'Brien and Fleming's keeps nearly all for the last look: at 3 seeds (2 degrees of freedom)
+its early looks decide nothing.
 Boundaries that also use the looks' correlation spend less, but rest on normal increments, which 3
 seeds do not have. The price: four even Pocock looks at .0179 to .0086 where normal theory allows
 .0182 at each. An interval at the look's level is valid whether or not the trial stops there
@@ -15,28 +17,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from enum import StrEnum
 from itertools import pairwise
 
 from corpus_builder.store.errors import RecipeError
-from corpus_builder.train.statistics.distributions import normal_cdf, normal_critical
 
 
-class Spending(StrEnum):
-    """How alpha is spread over looks.
-
-    POCOCK spends nearly evenly: right for a few seeds, where early looks must be able to decide.
-    OBRIEN_FLEMING keeps nearly all for the last look: at 3 seeds (2 degrees of freedom) its early
-    looks decide nothing.
-    """
-
-    POCOCK = "pocock"
-    OBRIEN_FLEMING = "obrien-fleming"
-
-
-def look_levels(
-    looks: Sequence[int], alpha: float = 0.05, spending: Spending = Spending.POCOCK
-) -> tuple[float, ...]:
+def look_levels(looks: Sequence[int], alpha: float = 0.05) -> tuple[float, ...]:
     """The alpha of each look.
 
     Args:
@@ -53,13 +39,10 @@ def look_levels(
         )
     if not 0 < alpha < 0.5:
         raise RecipeError("trial.alpha", f"{alpha} is out of range")
-    spent = [0.0, *(_spent(n / looks[-1], alpha, spending) for n in looks)]
+    spent = [0.0, *(_spent(n / looks[-1], alpha) for n in looks)]
     return tuple(later - earlier for earlier, later in pairwise(spent))
 
 
-def _spent(information: float, alpha: float, spending: Spending) -> float:
-    """Alpha spent when this share of the seeds is in."""
-    if spending is Spending.POCOCK:
-        return alpha * math.log1p((math.e - 1) * information)
-    beyond = normal_critical(alpha) / math.sqrt(information)
-    return 2 * float(normal_cdf(-beyond))
+def _spent(information: float, alpha: float) -> float:
+    """Alpha spent when this share of the seeds is in: nearly evenly, as Pocock's boundary."""
+    return alpha * math.log1p((math.e - 1) * information)

@@ -193,12 +193,19 @@ def _with_needed(compared: Comparison, terms: Terms) -> Comparison:
     if compared.verdict is not Verdict.CANNOT_TELL or compared.standard_error == 0:
         return compared
     design, margin = compared.as_design(terms), terms.margin
+    seen = seeds_needed(design, compared.difference)
+    none = None if margin is None else seeds_for_equivalence(design, margin)
     needed = SeedsNeeded(
-        difference=seeds_needed(design, compared.difference),
-        equivalence=None if margin is None else seeds_for_equivalence(design, margin),
+        difference=_above(design.seeds, seen),
+        equivalence=_above(design.seeds, none),
         possible=_possible(compared, terms),
     )
     return replace(compared, needed=needed)
+
+
+def _above(there: int, needed: int | None) -> int | None:
+    """Seeds to go on to; what so many should have settled and did not, is not asked for again."""
+    return needed if needed is not None and needed > there else None
 
 
 def _possible(compared: Comparison, terms: Terms) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpus_builder.store.errors import DataError, RecipeError
 from corpus_builder.train.statistics.comparison import Comparison, Terms, Verdict
 from corpus_builder.train.statistics.family import holm
-from corpus_builder.train.statistics.forecast import power_of_difference
+from corpus_builder.train.statistics.forecast import power_of_difference, seeds_for_equivalence
 from corpus_builder.train.statistics.intervals import p_value
 from corpus_builder.train.statistics.measurements import Measurements
 from corpus_builder.train.statistics.spending import look_levels
@@ -53,7 +53,7 @@ def test_the_headline_is_the_weighted_mean_of_the_corpora() -> None:
     found = compare_arms(trial, WEIGHTS)
     per = {c.corpus: c.difference for c in found.corpora}
     assert found.headline[0].difference == pytest.approx(0.75 * per["web"] + 0.25 * per["code"])
-    by_seed = trial.bits_per_byte("web", "arm") - trial.bits_per_byte("web")
+    by_seed = (trial.arms["arm"]["web"] - trial.base["web"]).sum(-1) / trial.bytes["web"].sum()
     assert per["web"] == pytest.approx(by_seed.mean())
 
 
@@ -109,6 +109,19 @@ def test_cannot_tell_says_how_many_seeds_would() -> None:
     assert design.standard_error == pytest.approx(head.standard_error)
     assert power_of_difference(design, head.difference) < 0.8
     assert design.level == pytest.approx(0.05 * head.weight)
+
+
+def test_seeds_that_are_there_already_are_not_asked_for() -> None:
+    """Equal arms would have been called by so many seeds: these are not, or it was bad luck."""
+    base = np.full((10, 50), 2000.0)
+    arm = base + 1000 * (0.01 + np.tile([0.015, -0.015], 5)[:, None])
+    trial = Measurements({"web": np.full(50, 1000)}, {"web": base}, {"arm": {"web": arm}})
+    (found,) = compare_arms(trial, {"web": 1}, Terms(margin=0.018)).headline
+    assert found.verdict is Verdict.CANNOT_TELL and found.needed is not None
+    assert seeds_for_equivalence(found.as_design(Terms()), 0.018) in range(2, 11)
+    assert found.needed.equivalence is None
+    assert found.needed.difference is not None and found.needed.difference > 10
+    assert found.needed.possible
 
 
 def test_one_corpus_is_its_own_headline_and_holds_all_of_alpha() -> None:
