@@ -15,12 +15,12 @@ from ..plan import Plan
 from ..store.atomic import read_json
 from ..store.errors import IntegrityError
 from ..store.manifest import FileEntry, StageManifest, read_manifest
-from ..store.reports import MANIFEST, read_report_manifest
+from ..store.reports import FORMER, MANIFEST, read_report_manifest
 from .verify import Checked, Finding, file_finding, verify, verify_accounts
 
 
 def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
-    """Everything of a run: its stages, the accounts of their manifests, and its trial.
+    """Everything of a run: its stages, the accounts of their manifests, its reports.
 
     Args:
         manifests: of the plan's sealed stages.
@@ -30,6 +30,8 @@ def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
     yield from verify_accounts(plan.context, manifests)
     for name in ("trial", "optimise"):
         yield from verify_report(plan.out, name)
+    for folder in sorted((plan.out / "trial").glob(f"{FORMER}*")):
+        yield from verify_report(plan.out, f"trial/{folder.name}", models=False)
 
 
 def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
@@ -40,12 +42,13 @@ def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
     return [manifest for manifest in found if manifest is not None]
 
 
-def verify_report(out: Path, name: str) -> Iterator[Checked]:
+def verify_report(out: Path, name: str, *, models: bool = True) -> Iterator[Checked]:
     """The manifest, report and tables of a trial or swarm, and those of each of its runs.
 
     Args:
         out: the run's folder.
-        name: `trial` or `optimise`; it need not be there.
+        name: of a folder in it, `trial` or `optimise`; it need not be there.
+        models: whether the runs are to be there, too; `gc` takes away those of former reports.
     """
     try:
         manifest = read_report_manifest(out / name)
@@ -56,7 +59,7 @@ def verify_report(out: Path, name: str) -> Iterator[Checked]:
         return
     yield Checked(0, None)
     yield from _files(out / name, name, manifest.files)
-    for run in sorted({run.hash for run in manifest.runs}):
+    for run in sorted({run.hash for run in manifest.runs if models}):
         yield from _run(out / "trial", run)
 
 

@@ -19,6 +19,9 @@ from .tables import FileInfo
 
 MANIFEST = "manifest.json"
 
+FORMER = "former-"
+"""Folders of reports that another one has replaced begin so; the hash of their manifest follows."""
+
 
 class RunEntry(BaseModel):
     """A model; what else decides it is in the manifest beside, and not looked at here."""

@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..store.atomic import TEMP_SUFFIX
 from ..store.errors import IntegrityError
-from ..store.reports import MANIFEST, read_report_manifest
+from ..store.reports import FORMER, MANIFEST, read_report_manifest
 
 REPORT = "report.json"
 
@@ -32,9 +33,9 @@ def keep_former(folder: Path, runs: Iterable[tuple[str, int, str]]) -> Path | No
         return None  # it says of no report what that is made of; the trial goes on
     if manifest is None or {(run.arm, run.seed, run.hash) for run in manifest.runs} == {*runs}:
         return None
-    kept = folder / f"former-{manifest.digest[:8]}"
+    kept = folder / f"{FORMER}{manifest.digest[:8]}"
     if not kept.exists():
-        made = folder / f"{kept.name}.part"
+        made = folder / f".{kept.name}{TEMP_SUFFIX}"
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
         for name in (MANIFEST, *(file.path for file in manifest.files)):
