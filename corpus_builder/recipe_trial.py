@@ -82,7 +82,7 @@ class Trial(Model):
         | Annotated[ModelShape, Tag("shape")],
         Discriminator(_size_or_shape),
     ]
-    seeds: int = Field(default=3, ge=2, le=1000)
+    seeds: int = Field(default=5, ge=2, le=1000)
     tokens: Count | None = Field(default=None, ge=1)
     optimizer: Literal["adamw", "muon"] = "muon"
     learning_rate: float | None = Field(default=None, gt=0, le=1)

@@ -39,7 +39,7 @@ DECISIVE = (
 )  # fmt: skip
 """Distributions whose version can change a number in the quick start's funnel."""
 FUNNEL = re.compile(
-    r"<!-- output of `corpus funnel quickstart` with (.*) -->\n```text\n(.*?)```", re.S
+    r"<!-- output of `corpus funnel quickstart` with ([^\n]*) -->\n```text\n(.*?)```", re.S
 )
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

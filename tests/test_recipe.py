@@ -72,7 +72,7 @@ def test_blocks_come_with_units_read_and_defaults_filled(recipe: Recipe) -> None
     assert recipe.mix is not None
     assert (recipe.mix.tokens, recipe.mix.max_epochs, recipe.mix.seed) == (1_500_000, 4.0, 0)
     assert recipe.trial is not None
-    assert (recipe.trial.model, recipe.trial.seeds) == ("1M", 3)
+    assert (recipe.trial.model, recipe.trial.seeds) == ("1M", 5)
 
 
 def test_a_recipe_may_end_at_documents(write: Any) -> None:
@@ -156,7 +156,7 @@ def test_the_canonical_form_is_plain_stable_and_blind_to_wording(
         "mix.max_epochs=2.5",
         "mix.on_short=redistribute",
         "mix.weights.code=0.4",
-        "trial.seeds=5",
+        "trial.seeds=7",
         "trial.model={layers: 2, width: 64}",
     ],
 )
