@@ -5,6 +5,7 @@ Invariant: reads only; inputs are looked for by the plan.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from .recipe import Recipe
@@ -19,6 +20,33 @@ def check_files(recipe: Recipe) -> None:
         RecipeError: a tokenizer or language model that it names is no file.
     """
     problems = Problems()
+    _own_files(recipe, problems)
+    problems.raise_any()
+
+
+def check_trial_files(recipe: Recipe) -> None:
+    """Refuse a recipe of whose own files one is not there or not what it should be, those of its
+    trial and of every arm with them.
+
+    Raises:
+        RecipeError: a tokenizer, language model or file of minimal pairs is no file (all are told
+            at once), or a tokenizer is none.
+    """
+    problems = Problems()
+    trial = recipe.trial
+    recipes = [recipe, *(recipe.arm(name) for name in (trial.arms if trial else ()))]
+    for each in recipes:
+        _own_files(each, problems)
+    for name, file in trial.pairs.items() if trial else ():
+        where = recipe.tree.locate(["trial", "pairs", name])
+        _check_file(file, where, f"trial.pairs.{name}", problems)
+    problems.raise_any()
+    for each in recipes:
+        problems.attempt(partial(check_tokenizer, each))
+    problems.raise_any()
+
+
+def _own_files(recipe: Recipe, problems: Problems) -> None:
     named = [(recipe.tokenizer.path, recipe.tree.locate(["tokenizer"]), "tokenizer")]
     for corpus in recipe.corpora.values():
         for stage in corpus.stages:
@@ -28,20 +56,6 @@ def check_files(recipe: Recipe) -> None:
     for file, where, key in named:
         if file is not None:
             _check_file(file, where, key, problems)
-    problems.raise_any()
-
-
-def check_pairs(recipe: Recipe) -> None:
-    """Refuse a recipe with a trial whose files of minimal pairs are not there.
-
-    Raises:
-        RecipeError: one is no file.
-    """
-    problems = Problems()
-    for name, file in recipe.trial.pairs.items() if recipe.trial else ():
-        where = recipe.tree.locate(["trial", "pairs", name])
-        _check_file(file, where, f"trial.pairs.{name}", problems)
-    problems.raise_any()
 
 
 def _check_file(file: str, where: str, key: str, problems: Problems) -> None:

@@ -8,7 +8,7 @@ import pytest
 from recipes import QUICKSTART, refused
 
 from corpus_builder.recipe import Recipe, load_recipe
-from corpus_builder.recipe_files import check_files, check_pairs, check_tokenizer
+from corpus_builder.recipe_files import check_files, check_trial_files
 from corpus_builder.recipe_trial import arms_apart, refuse_if_all_apart
 from corpus_builder.store.errors import RecipeError
 
@@ -67,7 +67,7 @@ def test_what_a_trial_cannot_have(new: str, said: str, tmp_path: Path) -> None:
 def test_a_file_of_minimal_pairs_must_be_there(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, ARMS, "  pairs: {blimp: no/such.parquet}\n" + ARMS))
     with pytest.raises(RecipeError, match=r"r\.yaml:31: trial\.pairs\.blimp: there is no file"):
-        check_pairs(recipe)
+        check_trial_files(recipe)
 
 
 def test_a_finished_run_can_be_looked_at_without_its_pairs(tmp_path: Path) -> None:
@@ -79,7 +79,22 @@ def test_a_tokenizer_must_be_one_before_anything_is_built(tmp_path: Path) -> Non
     path.write_text('{"a": 1}')
     recipe = load(tmp_path, f"tokenizer.path={path}")
     with pytest.raises(RecipeError, match=r"not\.json: is no tokenizer\.json"):
-        check_tokenizer(recipe)
+        check_trial_files(recipe)
+
+
+def test_an_arm_s_own_files_are_looked_at_with_the_recipe_s(tmp_path: Path) -> None:
+    path = tmp_path / "not.json"
+    path.write_text("{}")
+    arms = f"    bad: {{tokenizer: {{path: {path}}}}}\n"
+    with pytest.raises(RecipeError, match=r"not\.json: is no tokenizer\.json"):
+        check_trial_files(load_recipe(write(tmp_path, ARMS, ARMS + arms)))
+    arms += "    lost: {tokenizer: {path: no.json}}\n"
+    trial = "  pairs: {a: gone.parquet}\n" + ARMS + arms
+    recipe = load_recipe(write(tmp_path, ARMS, trial), ["tokenizer.path=t.json"])
+    with pytest.raises(RecipeError) as caught:
+        check_trial_files(recipe)
+    for file in ("t.json", "no.json", "gone.parquet"):
+        assert f"there is no file '{file}'" in str(caught.value), "all at once"
 
 
 # --- arms that are left out ----------------------------------------------------------------------

@@ -44,12 +44,11 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
     each with file:line, what is allowed and the nearest name.
     """
-    from ..recipe_files import check_files, check_pairs, check_tokenizer
+    from ..recipe_files import check_trial_files
     from ..recipe_trial import refuse_if_all_apart
 
     loaded = load(recipe, overrides)
-    for check in (check_files, check_pairs, check_tokenizer):
-        check(loaded)
+    check_trial_files(loaded)
     note_arms_apart(console(stderr=True), refuse_if_all_apart(loaded))
     if as_json:
         emit(loaded.to_canonical())
@@ -76,9 +75,11 @@ def plan_command(
     """
     from ..forecast import forecast
     from ..plan import resources
+    from ..recipe_files import check_tokenizer
     from ..recipe_trial import arms_apart
 
     plan = plan_of(recipe, overrides, out)
+    check_tokenizer(plan.recipe)
     note_arms_apart(console(stderr=True), arms_apart(plan.recipe))
     given = resources(workers, memory)
     expected = forecast(plan, given)

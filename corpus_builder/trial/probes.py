@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ..recipe_trial import Trial
 from ..store.atomic import sha256_file
-from ..store.errors import DataError, RecipeError
+from ..store.errors import DataError
 from ..train.pairs import pair_columns
 
 
@@ -29,18 +29,15 @@ class Probe:
 
 
 def probes_of(trial: Trial) -> tuple[Probe, ...]:
-    """The files of minimal pairs that a trial names.
+    """The files of minimal pairs that a trial names; they are there (`check_trial_files`).
 
     Raises:
-        RecipeError: one is not there, or has other columns or no pairs.
-        DataError: one cannot be read, or has a pair that is not text.
+        RecipeError: one has other columns.
+        DataError: one cannot be read, has no pairs, or a pair that is not text.
     """
     found = []
     for name, text in trial.pairs.items():
         path, where = Path(text), f"trial.pairs.{name}"
-        if not path.is_file():
-            do = "check the path; it is relative to the working directory"
-            raise RecipeError(where, f"there is no file {text!r}", do=do)
         probe = Probe(name, path.absolute(), sha256_file(path))
         pair_columns(read_pairs(probe), f"{where} ({text})")
         found.append(probe)

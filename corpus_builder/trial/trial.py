@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..engine import LocalEngine
 from ..plan import Resources
 from ..recipe import Recipe
-from ..recipe_files import check_pairs
+from ..recipe_files import check_trial_files
 from ..recipe_trial import BASE_ARM, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
 from ..sources.texts import list_texts, read_texts
@@ -157,17 +157,18 @@ def _built(
 
 
 def check_before(recipe: Recipe, options: Options = Options()) -> tuple[Probe, ...]:
-    """What can be known of a trial before anything is built: its files of minimal pairs.
+    """What can be known of a trial before anything is built.
 
     Raises:
-        RecipeError: none of its arms can be compared, a file of minimal pairs is not one, or a set
-            of own texts in the target is too small.
+        RecipeError: none of its arms can be compared, a file that recipe or arm names is not there,
+            a tokenizer or file of minimal pairs is none, or a set of own texts in the target is too
+            small.
         DataError: a file of minimal pairs cannot be read.
         SourceError: own texts cannot be read.
     """
     if not options.self_test:
         refuse_if_all_apart(recipe)
-    check_pairs(recipe)
+    check_trial_files(recipe)
     _refuse_few_texts(recipe)
     return probes_of(trial_of(recipe))
 

@@ -326,6 +326,17 @@ def test_plan_fits_workers_into_memory(say: Say, recipe: Path, out: Path) -> Non
     assert "4.0 GB for 1 workers" in say(*options, "--workers", 1, "--memory", "4G")[1]
 
 
+def test_a_tokenizer_that_is_none_is_refused_before_anything_is_built(
+    say: Say, recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none.json").write_text("{}")
+    own = ("--set", f"tokenizer.path={tmp_path / 'none.json'}")
+    for verb in (("check",), ("plan", "--out", tmp_path), ("run", "--out", tmp_path)):
+        code, _, said = say(verb[0], recipe, *verb[1:], *own)
+        assert code == 2 and "is no tokenizer.json" in said, verb
+    assert not (tmp_path / "stages").exists()
+
+
 def test_verify_exits_with_5_and_names_the_file(
     say: Say, recipe: Path, out: Path, small: Built
 ) -> None:
