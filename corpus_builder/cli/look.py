@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from .common import (
 if TYPE_CHECKING:
     from ..plan import Plan
     from ..report.peek import Seen
+    from ..report.verify import Finding
 
 
 @click.command("status")
@@ -196,14 +198,20 @@ def verify_command(
     if as_json:
         emit({"checked": files, "bytes": size, "findings": [asdict(item) for item in findings]})
     if findings:
-        lines = "\n".join(f"  {item.where}: {item.what}" for item in findings)
-        raise IntegrityError(
-            str(plan.out), f"{len(findings)} of {files} checks failed:\n{lines}",
-            do="delete the folders named and run again: they will be made anew",
-        )  # fmt: skip
+        what = f"{len(findings)} of {files} checks failed:\n{_findings_text(findings)}"
+        raise IntegrityError(str(plan.out), what)
     if not as_json:
         stages = f"{len(manifests)} of {len(plan.stages)} stages sealed"
         click.echo(f"all is well: {files:,} checks, {size_text(size)} hashed, {stages}")
+
+
+def _findings_text(findings: Sequence[Finding]) -> str:
+    """A line each, and under all that ask for the same what that is."""
+    lines = []
+    for do in dict.fromkeys(item.do for item in findings):
+        lines += [f"  {item.where}: {item.what}" for item in findings if item.do == do]
+        lines.append(f"  → {do}")
+    return "\n".join(lines)
 
 
 def _hashing(total: int, show: bool) -> Any:

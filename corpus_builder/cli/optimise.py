@@ -77,7 +77,7 @@ def optimise_command(
             loaded, folder, resources(workers, memory), watcher, runs=runs, budget=budget
         )
     if as_json:
-        emit(report.as_json())
+        emit(report.as_json() | {"best_recipe": str(report.path)})
     else:
         print_report(console(), report, folder)
 

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..recipe import Recipe
-from ..store.reports import write_report_file, write_report_manifest
+from ..store.former import keep_former
+from ..store.reports import REPORT, write_report_file, write_report_manifest
 from ..store.tables import write_table
 from ..trial.runs import Run
 from ..trial.settings import Settings
@@ -138,19 +139,20 @@ class OptimiseReport:
             },
             "point": POINT,
             "warnings": self.warnings,
-            "best_recipe": str(self.path) if self.path else None,
         }
 
 
 def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> OptimiseReport:
-    """`best.yaml`, `swarm.parquet`, `report.json`, and `manifest.json` last; with its path."""
+    """`best.yaml`, `swarm.parquet`, `report.json`, and `manifest.json` last; another optimisation's
+    are kept aside. Returns the report with the recipe's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = write_recipe(folder / "best.yaml", report)
-    report = replace(report, path=path)
+    content = report.as_json()
+    keep_former(folder, content)
+    report = replace(report, path=write_recipe(folder / "best.yaml", report))
     table = _swarm(report, runs)
     files = [
         write_table(folder, "swarm.parquet", table.schema, table.to_batches()),
-        write_report_file(folder, "report.json", report.as_json()),
+        write_report_file(folder, REPORT, content),
     ]
     write_report_manifest(
         folder,

@@ -20,10 +20,11 @@ from ..store.manifest import StageManifest
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a file or a manifest."""
+    """What is wrong with a file or a manifest, and what to do about it."""
 
     where: str
     what: str
+    do: str = "delete the folders named and run again: they are made anew"
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,15 @@ def _manifest(manifest: StageManifest, known: set[str]) -> Finding | None:
 
 def file_finding(path: Path, stage: str, name: str, size: int, sha256: str) -> Finding | None:
     """What is wrong with a file of which so much is claimed."""
-    where = f"{stage}/{name}"
+    what = _file_fault(path, size, sha256)
+    return Finding(f"{stage}/{name}", what) if what else None
+
+
+def _file_fault(path: Path, size: int, sha256: str) -> str:
     if not path.exists():
-        return Finding(where, "is missing")
+        return "is missing"
     if path.stat().st_size != size:
-        return Finding(where, f"has {path.stat().st_size:,} bytes, the manifest says {size:,}")
+        return f"has {path.stat().st_size:,} bytes, the manifest says {size:,}"
     if sha256_file(path) != sha256:
-        return Finding(where, "has other content than the manifest says (sha256 differs)")
-    return None
+        return "has other content than the manifest says (sha256 differs)"
+    return ""

@@ -6,6 +6,7 @@ Invariant: reads only; what no manifest or record claims is not looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from ..plan import Plan
 from ..store.atomic import read_json
 from ..store.errors import IntegrityError
 from ..store.manifest import FileEntry, StageManifest, read_manifest
-from ..store.reports import FORMER, MANIFEST, read_report_manifest
+from ..store.reports import ANEW, FORMER, MANIFEST, read_report_manifest
 from .verify import Checked, Finding, file_finding, verify, verify_accounts
+
+TRAIN = "delete the models' folders named, if there, and run the same again: they are trained again"
+GONE = "nothing makes a former report again: keep what is whole of it, or delete its folder"
 
 
 def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
@@ -30,8 +34,8 @@ def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
     yield from verify_accounts(plan.context, manifests)
     for name in ("trial", "optimise"):
         yield from verify_report(plan.out, name)
-    for folder in sorted((plan.out / "trial").glob(f"{FORMER}*")):
-        yield from verify_report(plan.out, f"trial/{folder.name}", models=False)
+        for folder in sorted((plan.out / name).glob(f"{FORMER}*")):
+            yield from verify_report(plan.out, f"{name}/{folder.name}", former=True)
 
 
 def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
@@ -42,24 +46,25 @@ def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
     return [manifest for manifest in found if manifest is not None]
 
 
-def verify_report(out: Path, name: str, *, models: bool = True) -> Iterator[Checked]:
+def verify_report(out: Path, name: str, *, former: bool = False) -> Iterator[Checked]:
     """The manifest, report and tables of a trial or swarm, and those of each of its runs.
 
     Args:
         out: the run's folder.
         name: of a folder in it, `trial` or `optimise`; it need not be there.
-        models: whether the runs are to be there, too; `gc` takes away those of former reports.
+        former: another report has taken its place; `gc` takes away the models of such.
     """
+    do = GONE if former else ANEW
     try:
         manifest = read_report_manifest(out / name)
     except IntegrityError as error:
-        yield Checked(0, Finding(f"{name}/{MANIFEST}", error.what))
+        yield Checked(0, Finding(f"{name}/{MANIFEST}", error.what, do))
         return
     if manifest is None:
         return
     yield Checked(0, None)
-    yield from _files(out / name, name, manifest.files)
-    for run in sorted({run.hash for run in manifest.runs if models}):
+    yield from _files(out / name, name, manifest.files, do)
+    for run in sorted({run.hash for run in manifest.runs if not former}):
         yield from _run(out / "trial", run)
 
 
@@ -67,18 +72,18 @@ def _run(folder: Path, name: str) -> Iterator[Checked]:
     record = next(iter(sorted(folder.glob(f"*-{name}/run.json"))), None)
     if record is None:
         what = "is missing: the report is made of it, and the same trial would train it again"
-        yield Checked(0, Finding(f"trial, run {name}", what))
+        yield Checked(0, Finding(f"trial, run {name}", what, TRAIN))
         return
     try:
         files = TypeAdapter(list[FileEntry]).validate_python(read_json(record).get("files"))
     except (IntegrityError, AttributeError, ValidationError) as error:
         what = error.what if isinstance(error, IntegrityError) else "is no record of a run"
-        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", what))
+        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", what, TRAIN))
         return
-    yield from _files(record.parent, f"trial/{record.parent.name}", files)
+    yield from _files(record.parent, f"trial/{record.parent.name}", files, TRAIN)
 
 
-def _files(folder: Path, where: str, files: list[FileEntry]) -> Iterator[Checked]:
+def _files(folder: Path, where: str, files: list[FileEntry], do: str) -> Iterator[Checked]:
     for file in files:
         found = file_finding(folder / file.path, where, file.path, file.bytes, file.sha256)
-        yield Checked(file.bytes, found)
+        yield Checked(file.bytes, replace(found, do=do) if found else None)

@@ -12,15 +12,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .atomic import REMOVE, json_bytes, read_json, sha256_file, write_bytes, write_json
+from .atomic import json_bytes, read_json, sha256_file, write_bytes, write_json
 from .errors import IntegrityError
 from .manifest import FileEntry
 from .tables import FileInfo
 
 MANIFEST = "manifest.json"
+REPORT = "report.json"
 
 FORMER = "former-"
 """Folders of reports that another one has replaced begin so; the hash of their manifest follows."""
+
+ANEW = "run the command that wrote it again: it is written anew, and no model trained again"
 
 
 class RunEntry(BaseModel):
@@ -65,15 +68,18 @@ def read_report_manifest(folder: Path) -> ReportManifest | None:
     path = folder / MANIFEST
     if not path.exists():
         return None
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except IntegrityError as error:
+        raise IntegrityError(error.where, error.what, do=ANEW) from error
     try:
         found = ReportManifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         what = f"is no manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise IntegrityError(str(path), what, do=REMOVE) from error
+        raise IntegrityError(str(path), what, do=ANEW) from error
     if found.digest != _digest({key: part for key, part in content.items() if key != "digest"}):
-        raise IntegrityError(str(path), "has other content than was written", do=REMOVE)
+        raise IntegrityError(str(path), "has other content than was written", do=ANEW)
     return found
 
 

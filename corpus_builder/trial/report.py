@@ -17,7 +17,8 @@ import pyarrow as pa
 from ..mixing.allocation import Allocation, account
 from ..recipe_trial import BASE_ARM, HEADLINE
 from ..store.errors import DataError
-from ..store.reports import write_report_file, write_report_manifest
+from ..store.former import keep_former
+from ..store.reports import REPORT, write_report_file, write_report_manifest
 from ..store.tables import write_table
 from ..train.statistics.comparison import Comparison, Terms
 from ..train.statistics.forecast import smallest_detectable
@@ -27,7 +28,6 @@ from ..train.statistics.verdicts import compare_arms
 from .arms import mix_of
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
 from .data import FEWEST_DOCUMENTS, allocations_of
-from .former import REPORT, keep_former
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -309,9 +309,10 @@ def _repetition(design: Design, settings: Settings) -> list[str]:
 def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> None:
     """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last; the report
     of another trial is kept aside."""
-    keep_former(folder, [(arm, seed, run.hash) for (arm, seed), run in runs.items()])
+    content = report.as_json()
+    keep_former(folder, content, [(arm, seed, run.hash) for (arm, seed), run in runs.items()])
     files = [
-        write_report_file(folder, REPORT, report.as_json()),
+        write_report_file(folder, REPORT, content),
         *(
             write_table(
                 folder, f"{name}.parquet", table.schema, table.combine_chunks().to_batches()

@@ -350,6 +350,7 @@ def test_verify_exits_with_5_and_names_the_file(
     path.write_bytes(content)
     code, _, err = say("verify", recipe, "--out", out)
     assert code == 5 and f"{manifest.stage}/{name}" in err
+    assert err.rstrip().endswith("→ delete the folders named and run again: they are made anew")
     code, text, _ = say("verify", recipe, "--out", out, "--json")
     assert code == 5 and json.loads(text)["findings"][0]["where"] == f"{manifest.stage}/{name}"
 

@@ -176,6 +176,12 @@ def test_what_was_lost_is_trained_again_and_a_larger_swarm_keeps_the_smaller(
     more = optimised(out / "recipe.yaml", out, RUNS + 3)
     assert more.cost.to_train <= 5
     assert set(done.folders) <= set(more.folders)
+    (former,) = (out / "optimise").glob("former-*")
+    assert {path.name for path in former.iterdir()} == {
+        "best.yaml", "manifest.json", "report.json", "swarm.parquet",
+    }  # fmt: skip
+    for name in ("best.yaml", "report.json"):
+        assert (former / name).read_bytes() == (done.out / "optimise" / name).read_bytes()
 
 
 def test_the_recipes_own_weights_need_not_fit(

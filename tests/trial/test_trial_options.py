@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from spine import Inline, write_recipe
-from trials import HALF, recipe
+from trials import HALF, Tried, recipe, tried
 
 from corpus_builder import runner
 from corpus_builder.cli.main import cli
@@ -93,3 +93,12 @@ def test_a_budget_that_is_no_time_is_refused(tiny: Path) -> None:
     done = run(tiny, "--budget", "soon")
     assert done.exit_code == 2
     assert "such as 5m" in done.output
+
+
+def test_a_variation_of_a_trial_keeps_its_report(documents: Path, tmp_path: Path) -> None:
+    first: Tried = tried(recipe(documents, {"half": HALF}, tokens=640), tmp_path)
+    report = (first.out / "trial" / "report.json").read_bytes()
+    tried(recipe(documents, {"half": HALF}, tokens=1280), tmp_path)
+    (kept,) = (first.out / "trial").glob("former-*")
+    assert (kept / "report.json").read_bytes() == report
+    assert (first.out / "trial" / "report.json").read_bytes() != report

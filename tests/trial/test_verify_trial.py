@@ -11,13 +11,17 @@ from trials import Tried, recipe, tried
 
 from corpus_builder.plan import Plan, make_plan
 from corpus_builder.recipe import load_recipe
+from corpus_builder.report.verify import Finding
 from corpus_builder.report.verify_trial import arm_manifests, verify_all, verify_report
-from corpus_builder.trial.former import keep_former
+from corpus_builder.store.former import keep_former
+
+
+def found(folder: Path) -> list[Finding]:
+    return [c.finding for c in verify_report(folder.parent, "trial") if c.finding]
 
 
 def findings(folder: Path) -> list[str]:
-    checked = list(verify_report(folder.parent, "trial"))
-    return [f"{c.finding.where} {c.finding.what}" for c in checked if c.finding]
+    return [f"{each.where} {each.what}" for each in found(folder)]
 
 
 @pytest.fixture
@@ -76,25 +80,30 @@ def test_a_table_or_run_that_is_not_as_claimed_is_named(folder: Path, half: Trie
         "(sha256 differs)"  # fmt: skip
     assert said[2] == f"trial/{second}/run.json is empty"
     assert said[3].startswith("trial/measurements.parquet has 5 bytes")
+    advice = {each.where: each.do for each in found(folder)}
+    anew = [where for where, do in advice.items() if "no model trained again" in do]
+    assert anew == ["trial/measurements.parquet"], "no folder is to be deleted for it"
+    assert sum("trained again" in do for do in advice.values()) == 4
 
 
 def test_a_former_report_is_checked_without_its_models(half: Tried, tmp_path: Path) -> None:
     """They may be gone: `gc` keeps those of the latest report."""
     out = Path(shutil.copytree(half.out, tmp_path / "out", symlinks=True))
-    kept = keep_former(out / "trial", [])
+    kept = keep_former(out / "trial", {})
     assert kept is not None
     for name in half.folders:
         shutil.rmtree(out / "trial" / name)
     plan = make_plan(load_recipe(out / "recipe.yaml"), out)
 
-    def said() -> list[str]:
-        found = [c.finding for c in verify_all(plan, []) if c.finding]
-        return [f"{each.where} {each.what}" for each in found if "former" in each.where]
+    def said() -> list[Finding]:
+        every = [c.finding for c in verify_all(plan, []) if c.finding]
+        return [each for each in every if "former" in each.where]
 
     assert said() == []
     (kept / "report.json").write_text("{}")
     (finding,) = said()
-    assert finding.startswith(f"trial/{kept.name}/report.json has")
+    assert finding.where == f"trial/{kept.name}/report.json" and finding.what.startswith("has 2 b")
+    assert finding.do.startswith("nothing makes a former report again")
 
 
 def test_stages_that_an_arm_has_of_its_own_are_checked(documents: Path, tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""A report is kept aside when that of another trial takes its place, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from corpus_builder.store.former import keep_former
+from corpus_builder.store.reports import (
+    read_report_manifest,
+    write_report_file,
+    write_report_manifest,
+)
+
+RUNS = [("base", 0, "11111111"), ("half", 0, "22222222")]
+OLD, NEW = {"verdict": "worse"}, {"verdict": "better"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    runs = [dict(zip(("arm", "seed", "hash"), run, strict=True)) for run in RUNS]
+    contents = {"report.json": OLD, "more.json": {"rows": 1}}
+    files = [write_report_file(tmp_path, name, content) for name, content in contents.items()]
+    write_report_manifest(tmp_path, {"runs": runs, "files": [asdict(file) for file in files]})
+    return tmp_path
+
+
+def names(kept: Path | None) -> list[str]:
+    assert kept is not None
+    return sorted(path.name for path in kept.iterdir())
+
+
+def test_the_same_models_or_the_same_report_are_no_other_trial(folder: Path) -> None:
+    assert keep_former(folder, NEW, RUNS) is None
+    assert keep_former(folder, OLD, RUNS[:1]) is None
+    assert keep_former(folder, OLD) is None
+    assert not [*folder.glob("former-*")]
+
+
+def test_other_models_leave_a_copy_of_what_was_there(folder: Path) -> None:
+    (folder / "run-0-11111111").mkdir()
+    kept = keep_former(folder, NEW, RUNS[:1])
+    assert names(kept) == ["manifest.json", "more.json", "report.json"]
+    assert kept is not None and kept.parent == folder
+    assert (kept / "more.json").read_bytes() == (folder / "more.json").read_bytes()
+    assert read_report_manifest(kept) is not None
+    assert keep_former(folder, NEW, RUNS[:1]) == kept, "once is enough"
+    assert [path.name for path in folder.glob("former-*")] == [kept.name]
+
+
+def test_without_models_whatever_says_something_else_is_another_report(folder: Path) -> None:
+    assert names(keep_former(folder, NEW)) == ["manifest.json", "more.json", "report.json"]
+
+
+@pytest.mark.parametrize("damaged", ["", "{}", "[]", None])
+def test_a_damaged_manifest_takes_no_report_with_it(folder: Path, damaged: str | None) -> None:
+    if damaged is None:
+        (folder / "manifest.json").unlink()
+    else:
+        (folder / "manifest.json").write_text(damaged)
+    assert names(keep_former(folder, NEW, RUNS)) == ["more.json", "report.json"]
+
+
+def test_a_manifest_of_other_files_is_not_kept_with_them(folder: Path) -> None:
+    """As where a run was killed after a new report and before its manifest."""
+    write_report_file(folder, "report.json", {"verdict": "equivalent"})
+    assert names(keep_former(folder, NEW, RUNS[:1])) == ["more.json", "report.json"]
+
+
+def test_there_may_be_nothing_to_keep(tmp_path: Path) -> None:
+    assert keep_former(tmp_path, NEW, RUNS) is None
