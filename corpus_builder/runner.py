@@ -68,12 +68,13 @@ class RunReport:
 
 def run_plan(
     plan: Plan, resources: Resources, *, until: str | Sequence[str] | None = None,
-    watcher: Watcher | None = None,
+    watcher: Watcher | None = None, looks: bool = False,
 ) -> RunReport:  # fmt: skip
     """Do what is not yet done of a plan.
 
     Args:
         until: names of stages; only they and what they read are done.
+        looks: this is to look at a recipe; another one of its name stays on record.
 
     Raises:
         RecipeError: the tokenizer that the recipe names is none.
@@ -84,6 +85,7 @@ def run_plan(
     names = [until] if isinstance(until, str) else until
     wanted = [plan.stages[_stage_name(plan, name)] for name in names or plan.stages]
     with run_lock(plan.out):
+        note_recipe(plan, replace=not looks)
         return _Run(plan, resources, wanted, watcher or Silent()).run()
 
 
@@ -113,7 +115,6 @@ class _Run:
         splits = self.plan.out / ".engine" / "splits.json"
         _sweep(self.plan.out)
         write_splits(splits, self.plan.splits)
-        note_recipe(self.plan)
         with LocalEngine(self.plan.out / ".engine", self.resources.workers) as engine:
             launch, before = 0, list[Task]()
             while tasks := self.schedule.next_tasks():
@@ -196,14 +197,18 @@ def _sweep(out: Path) -> None:
             path.unlink()
 
 
-def note_recipe(plan: Plan) -> None:
-    """Put on record which stages the recipe refers to, for `status`, `funnel` and `gc`."""
+def note_recipe(plan: Plan, *, replace: bool = True) -> None:
+    """Put on record which stages the recipe refers to, for `status`, `funnel` and `gc`.
+
+    Args:
+        replace: what another recipe of the same name referred to is forgotten.
+    """
     content = {
         "recipe": plan.recipe.to_canonical(),
         "stages": [stage.id for stage in plan.stages.values()],
     }
     path = plan.out / "recipes" / f"{plan.recipe.name}.json"
-    if not path.exists() or path.read_bytes() != json_bytes(content):
+    if not path.exists() or (replace and path.read_bytes() != json_bytes(content)):
         write_json(path, content)
 
 

@@ -130,15 +130,20 @@ def forecast_trial(
     """What the trial of a recipe would cost and could see: builds what it needs, measures how fast
     a model trains, and trains none. Arguments and errors are those of `run_trial`.
     """
-    with _built(recipe, out, resources, follower, options) as trial:
+    with _built(recipe, out, resources, follower, options, looks=True) as trial:
         return trial.foresee().prospect
 
 
 @contextmanager
 def _built(
-    recipe: Recipe, out: Path, resources: Resources, follower: Follower, options: Options
-) -> Iterator[_Trial]:
-    """A trial whose arms are built; it holds the folder."""
+    recipe: Recipe, out: Path, resources: Resources, follower: Follower, options: Options, *,
+    looks: bool = False,
+) -> Iterator[_Trial]:  # fmt: skip
+    """A trial whose arms are built; it holds the folder.
+
+    Args:
+        looks: what is on record of the recipe's name stays so.
+    """
     require_packages()
     if options.budget is not None and not 0 < options.budget < math.inf:
         raise RecipeError("trial", f"a budget of {options.budget} seconds", allowed="above 0")
@@ -149,8 +154,9 @@ def _built(
         raise RecipeError(where, "the trial has no arms", do=do)
     probes = check_before(recipe, options)
     arms = plan_arms(recipe, out)
-    build([arm for arm in arms if arm.comparable(trial)], resources, follower)
-    forget_former_arms(recipe, out)
+    build([arm for arm in arms if arm.comparable(trial)], resources, follower, looks=looks)
+    if not looks:
+        forget_former_arms(recipe, out)
     with run_lock(out), LocalEngine(out / ".engine", resources.workers, PRELOAD) as engine:
         trainer = Trainer(out / "trial", engine, follower, resources.whole)
         yield _Trial(recipe, arms, probes, trainer, follower, options)
@@ -185,11 +191,13 @@ def _refuse_few_texts(recipe: Recipe) -> None:
             raise RecipeError(where, what, allowed=allowed, do="give it more")
 
 
-def build(arms: Sequence[Arm], resources: Resources, follower: Watcher) -> None:
+def build(
+    arms: Sequence[Arm], resources: Resources, follower: Watcher, *, looks: bool = False
+) -> None:
     """The stages that a trial reads; of the base first, which lends to the others."""
     watcher = _News(follower)
     for arm in arms:
-        run_plan(arm.plan, resources, until=arm.wanted, watcher=watcher)
+        run_plan(arm.plan, resources, until=arm.wanted, watcher=watcher, looks=looks)
 
 
 class _News:

@@ -182,7 +182,7 @@ def test_a_corpus_too_short_tells_the_shortfall_and_writes_no_mix(
 def test_a_full_disk_is_an_error_not_a_traceback(
     say: Say, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full", "out/recipes/recipe.json")
 
     monkeypatch.setattr(runner, "note_recipe", full)

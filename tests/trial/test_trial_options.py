@@ -66,6 +66,19 @@ def test_a_forecast_says_what_the_trial_would_and_trains_nothing(tiny: Path) -> 
     assert content["margin"] == report["margin"]
 
 
+def test_a_forecast_of_a_variant_leaves_the_trial_s_stages_on_record(tiny: Path) -> None:
+    out = tiny.parent / "out"
+    run(tiny)
+    records = {path.name: path.read_bytes() for path in (out / "recipes").iterdir()}
+    assert len(records) == 2 and runner.unreferenced(out) == []
+    variant, alone = ("--set", "heldout.max_documents=7"), ("--set", "trial.arms.half=off")
+    for options in (variant, (*variant, *alone, "--self-test")):
+        assert run(tiny, "--forecast", *options).exit_code == 0
+    assert {path.name: path.read_bytes() for path in (out / "recipes").iterdir()} == records
+    assert run(tiny, *variant).exit_code == 0
+    assert runner.unreferenced(out) != [], "a trial of it does take its place"
+
+
 def test_a_void_report_says_so_and_exits_with_1(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
