@@ -21,7 +21,7 @@ from .common import (
     set_option,
 )
 from .progress import TerminalWatcher
-from .trial import Duration, duration_text, processes_text
+from .trial import Duration, duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,11 +99,8 @@ class SwarmWatcher(TerminalWatcher):
             f"{cost.runs - cost.to_train} are trained already"
         )
         if cost.speed is not None:
-            self.console.print(
-                f"[bold]cost[/]     about {duration_text(cost.seconds)} at "
-                f"{cost.speed.tokens_per_second:,.0f} tokens/s in "
-                f"{processes_text(cost.speed.processes)}"
-            )
+            about = f"about {duration_text(cost.seconds)}, scoring included"
+            self.console.print(f"[bold]cost[/]     {about}, at {cost.speed}")
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         """Move the bar."""

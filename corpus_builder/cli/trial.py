@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from .trial_report import print_report
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..trial.looks import Looked
     from ..trial.prospect import Prospect
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -151,18 +151,10 @@ class TrialWatcher(TerminalWatcher):
         super().launched(title, tasks)
         self._models, self._seen, self._loss = (0, tasks), (0, 0.0), ""
 
-    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
-        """Say what goes on, and what it will cost."""
-        if self.quiet:
-            return
-        what = "no arm goes on: each is decided, or no number of seeds would decide it"
-        if undecided:
-            more = (
-                f"{counted(models, 'model')} more" if models else "the budget has no room for more"
-            )
-            cost = f", about {duration_text(seconds)}" if seconds else ""
-            what = f"undecided: {', '.join(undecided)}; {more}{cost}"
-        self.console.print(f"[bold]look[/]     after {seeds} seeds, {what}")
+    def looked(self, found: Looked) -> None:
+        """Say what each arm's headline came to, what goes on, and what it will cost."""
+        if not self.quiet:
+            self.console.print(look_text(found))
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         """Move the bar; the loss is a mean over what was trained since it last moved."""
@@ -176,7 +168,7 @@ class TrialWatcher(TerminalWatcher):
             self._progress.update(self._task, completed=tokens, total=total, rate=rate)
         elif not self.quiet and runs > self._models[0]:
             self._models = (runs, self._models[1])
-            self.console.print(f"  {runs} of {self._models[1]} models trained{self._loss}")
+            self.console.print(f"  {runs} of {self._models[1]} models trained")
 
 
 def print_forecast(prospect: Prospect, *, as_json: bool) -> None:
@@ -188,6 +180,26 @@ def print_forecast(prospect: Prospect, *, as_json: bool) -> None:
         console().print(line)
 
 
+def look_text(found: Looked) -> str:
+    """What a look found, and what follows it, for people."""
+    states = dict[str, list[str]]()
+    for arm, verdict in found.verdicts.items():
+        state = str(verdict.headline.verdict)
+        if state == "cannot tell":
+            state = "undecided" if verdict.undecided else "for more documents to decide, not seeds"
+        states.setdefault(state, []).append(arm)
+    said = "; ".join(f"{', '.join(arms)} {state}" for state, arms in states.items())
+    follows = "no arm goes on"
+    if found.models:
+        there = found.models - found.to_train
+        follows = f"{counted(found.models, 'model')} more" + (f", {there} trained" if there else "")
+        if found.seconds:
+            follows += f", about {duration_text(found.seconds)}"
+    elif found.undecided:
+        follows = "the budget has no room for more"
+    return f"[bold]look[/]     by the headline after {found.seeds} seeds: {said} · {follows}"
+
+
 def prospect_lines(prospect: Prospect) -> list[str]:
     """Cost and power, for people."""
     speed = prospect.speed
@@ -196,19 +208,23 @@ def prospect_lines(prospect: Prospect) -> list[str]:
         f"{prospect.tokens:,} tokens each; {prospect.runs - prospect.to_train} are trained already"
     ]
     if speed is not None:
+        first = " to the first look" if prospect.more else ""
+        most = f"; at most {duration_text(prospect.seconds_at_most)}" if prospect.more else ""
         lines.append(
-            f"[bold]cost[/]     about {duration_text(prospect.seconds)} at "
-            f"{speed.tokens_per_second:,.0f} tokens/s in {processes_text(speed.processes)}"
+            f"[bold]cost[/]     about {duration_text(prospect.seconds)}{first}, scoring included, "
+            f"at {speed}{most}"
         )
     looks = prospect.looks
     if len(looks) > 1:
         shown = ", ".join(str(look.seeds) for look in looks)
-        lines.append(f"[bold]looks[/]    after {shown} seeds; an arm goes on while it is undecided")
+        lines.append(
+            f"[bold]looks[/]    after {shown} seeds; an arm goes on while its headline is undecided"
+        )
     power = prospect.design
     lines.append(
         f"[bold]detects[/]  a difference of {prospect.smallest:.3f} bits per byte in the headline "
-        f"with {power.power:.0%} power, if paired differences spread as assumed (sd "
-        f"{power.sd_seeds:g} between seeds, {power.sd_documents:g} between documents)"
+        f"with {power.power:.0%} power after {power.seeds} seeds, if paired differences spread as "
+        f"assumed (sd {power.sd_seeds:g} between seeds, {power.sd_documents:g} between documents)"
     )
     lines.append(f"[bold]margin[/]   {prospect.margin:.3f} bits per byte, {_margin(prospect)}")
     return lines
@@ -218,17 +234,13 @@ def _margin(prospect: Prospect) -> str:
     """Where it comes from, and whether to expect "equivalent"."""
     if prospect.margin_declared:
         return "declared"
+    seeds = prospect.design.seeds
     if prospect.resolvable <= prospect.margin:
-        return "which so many seeds could resolve"
+        return f"which {seeds} seeds could resolve"
     return (
-        f"the widest that is not declared; so many seeds could resolve {prospect.resolvable:.3f}, "
+        f"the widest that is not declared; {seeds} seeds could resolve {prospect.resolvable:.3f}, "
         'so do not expect "equivalent"'
     )
-
-
-def processes_text(processes: int) -> str:
-    """Of a rate: "one process", "each of 2 processes"."""
-    return "one process" if processes == 1 else f"each of {processes:,} processes"
 
 
 def duration_text(seconds: float) -> str:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from ..train.statistics.comparison import Comparison
     from ..trial.checks import SelfTests, SlowerRate
-    from ..trial.prospect import Prospect
     from ..trial.report import TrialReport
 
 _COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "cannot tell": "yellow"}
@@ -55,13 +54,18 @@ def _terms(report: TrialReport) -> str:
     return (
         f"headline: {shown} of held-out text ({declared}) · {' or '.join(map(str, seeds))} paired "
         f"seeds of {report.settings.tokens:,} tokens · intervals and p-values hold for all "
-        f"comparisons together (Holm, 5 %{_looks(prospect)}) · margin {prospect.margin:.3f}"
+        f"comparisons together (Holm, 5 %{_looks(report)}) · margin {prospect.margin:.3f}"
     )
 
 
-def _looks(prospect: Prospect) -> str:
-    count = len(prospect.looks)
-    return f" spread over {count} looks" if count > 1 else ""
+def _looks(report: TrialReport) -> str:
+    """How alpha is spread, and its part at the looks where arms were compared last."""
+    count = len(report.prospect.looks)
+    if count == 1:
+        return ""
+    last = dict.fromkeys(found.look for found in report.verdicts.values())
+    parts = ", ".join(f"{look.alpha:.2%} after {look.seeds} seeds" for look in last)
+    return f" spread over {count} looks: {parts}"
 
 
 def _pairs(report: TrialReport) -> list[str]:
@@ -167,7 +171,9 @@ def _about(report: TrialReport, arm: str) -> str:
         f"{odds.share:.0%} kept their order at 60M (RegMix, 2407.01492)"
     )
     if arm in report.slower:
-        text += f"; at a tenth of the learning rate {_slower(report.slower[arm], headline)}"
+        text += (
+            f"; headline at a tenth of the learning rate {_slower(report.slower[arm], headline)}"
+        )
     return text
 
 

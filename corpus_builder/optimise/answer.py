@@ -27,6 +27,10 @@ POINT = 0.01
 """Effects are those of moving one point of weight."""
 
 
+HEADLINE = "target"
+"""What the weighted mean of several targets is called among them."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """A value and the middle LEVEL of its resamples."""
@@ -147,28 +151,48 @@ def _finding(gain: Interval, regression: Regression) -> Finding:
     return "flat" if gain.low <= 0 or gain.value <= regression.error else "better"
 
 
-def effects(room: Room, mixes: Array, losses: Array, weights: Array) -> dict[str, Interval]:
-    """Which corpus helps a target, by the concave power law: the effect of a point of each.
+def effects(
+    room: Room, mixes: Array, losses: Mapping[str, Array], weights: Array,
+    target: Mapping[str, float],
+) -> dict[str, dict[str, Interval]]:  # fmt: skip
+    """Which corpus helps which, by the concave power law: the effect of a point of each.
 
     A point of corpus j is taken from the others in proportion to their natural shares. Where they
     have less than a point, one is given to them instead, and the effect is its opposite.
 
     Args:
-        losses: of the target, `[n]`.
+        losses: by held-out corpus, `[n]`.
         weights: as `resamples` makes them.
+        target: weights of held-out corpora, summing to 1.
+
+    Returns:
+        Held-out corpus -> corpus of the mix -> effect. Of several in the target, HEADLINE comes
+        first: their weighted mean, resample by resample, as the answer's gains are.
     """
-    fits = concave().fit(mixes, np.repeat(losses[None], len(weights), axis=0), weights)
+    moved, steps = _moved(room)
+    found = dict[str, Array]()
+    for name, values in losses.items():
+        fits = concave().fit(mixes, np.repeat(values[None], len(weights), axis=0), weights)
+        predicted = fits.predict(moved)
+        found[name] = np.sign(steps) * (predicted[:, 1:] - predicted[:, :1])
+    if len(target) > 1:
+        mean = np.sum([weight * found[name] for name, weight in target.items()], axis=0)
+        found = {HEADLINE: mean, **found}
+    return {
+        heldout: {name: Interval.of(points[:, j]) for j, name in enumerate(room.names)}
+        for heldout, points in found.items()
+    }
+
+
+def _moved(room: Room) -> tuple[Array, Array]:
+    """The natural mix and one with a point of each corpus moved, `[1 + k, k]`; how far, `[k]`."""
     steps = np.where(room.natural + POINT <= 1, POINT, -POINT)
     moved = [room.natural]
     for j, (share, step) in enumerate(zip(room.natural, steps, strict=True)):
         mix = room.natural * (1 - share - step) / max(1 - share, 1e-9)
         mix[j] = share + step
         moved.append(mix)
-    predicted = fits.predict(np.stack(moved))
-    return {
-        name: Interval.of(np.sign(steps[j]) * (predicted[:, j + 1] - predicted[:, 0]))
-        for j, name in enumerate(room.names)
-    }
+    return np.stack(moved), steps
 
 
 def resamples(runs: int, seed: int) -> Array:

@@ -6,6 +6,7 @@ it, the same command trains only what is missing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,12 +24,12 @@ from ..store.atomic import read_json, run_lock, write_json
 from ..store.errors import DataError, RecipeError
 from ..trial.arms import Arm, mix_of, trial_of
 from ..trial.data import ArmData, Heldout, heldout_of
-from ..trial.prospect import Speed
+from ..trial.prospect import SPARE, Speed
 from ..trial.runs import Run
 from ..trial.settings import FEWEST_STEPS, Machine, Settings, settings_of
 from ..trial.trainer import Trainer
 from ..trial.trial import PRELOAD, build, require_packages
-from .answer import answer, effects, resamples
+from .answer import HEADLINE, answer, effects, resamples
 from .choosing import FEWEST, Swarm
 from .proxies import Cost, Follower, base_data, bits_per_byte, runs_of
 from .report import OptimiseReport, write_report
@@ -36,8 +37,6 @@ from .solving import Array
 from .swarm import Room, room_of, swarm
 
 FEWEST_RUNS = 12
-HEADLINE = "target"
-"""What the weighted mean of several targets is called among them."""
 
 
 def run_optimise(
@@ -158,8 +157,6 @@ class _Optimisation:
             np.stack([losses[corpus] for corpus in self.target]),
             np.array(list(self.target.values())),
         )
-        weights = resamples(len(mixes), seed)
-        several = {HEADLINE: measured.headline} if len(self.target) > 1 else {}
         return OptimiseReport(
             recipe=self.recipe,
             target=self.target,
@@ -170,10 +167,7 @@ class _Optimisation:
             mixes=mixes,
             losses=losses,
             answer=answer(room, measured, seed),
-            effects={
-                name: effects(room, mixes, values, weights)
-                for name, values in {**several, **losses}.items()
-            },
+            effects=effects(room, mixes, losses, resamples(len(mixes), seed), self.target),
         )
 
     def _settings(self, tokens: int, machine: Machine) -> Settings:
@@ -230,6 +224,6 @@ def fitted(budget: float, speed: Speed, wanted: tuple[int, int], least: int) -> 
         runs -= 1
     needed = speed.seconds(runs, least)
     if needed > budget:
-        what = f"{budget:.0f} s are too few for {runs} runs"
-        raise RecipeError("--budget", what, do=f"give it {needed:.0f} s")
+        what = f"{budget:.0f} s are too few for {runs} runs, {least:,} tokens each, at {speed}"
+        raise RecipeError("--budget", what, do=f"give it {math.ceil(SPARE * needed)} s")
     return runs, max(least, min(tokens, int(speed.affordable(runs, budget))))

@@ -65,7 +65,7 @@ class SelfTests:
                 "passed": self.aa.passed,
                 "reason": self.aa.reason,
                 "false_alarm": self.aa.false_alarm,
-                "differences": {c.corpus or HEADLINE: c.difference for c in self.comparisons},
+                "comparisons": {c.corpus or HEADLINE: _plain(c) for c in self.comparisons},
             },
             "series": {
                 "passed": self.series.test.passed,
@@ -92,14 +92,16 @@ class SlowerRate:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        found = self.comparison
-        return {
-            "difference": found.difference,
-            "interval": list(found.interval),
-            "p_holm": found.p_holm,
-            "verdict": str(found.verdict),
-            "holds": self.holds,
-        }
+        return {**_plain(self.comparison), "holds": self.holds}
+
+
+def _plain(found: Comparison) -> dict[str, Any]:
+    return {
+        "difference": found.difference,
+        "interval": list(found.interval),
+        "p_holm": found.p_holm,
+        "verdict": str(found.verdict),
+    }
 
 
 def damaged(share: float) -> str:

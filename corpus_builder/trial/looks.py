@@ -5,9 +5,14 @@ Invariant: the looks are declared before the first model trains; their levels su
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..train.statistics.spending import look_levels
+
+if TYPE_CHECKING:
+    from .report import ArmVerdict
 
 LONGER = 4
 """Undecided arms go on to so many times the recipe's seeds."""
@@ -22,6 +27,29 @@ class Look:
 
     seeds: int
     alpha: float
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look found, and what follows.
+
+    Attributes:
+        verdicts: by arm, those of earlier looks too.
+        models: until the next look; 0 where no arm goes on, or none fits.
+        to_train: of them, not trained yet.
+        seconds: that training them takes; 0 where no speed was measured.
+    """
+
+    seeds: int
+    verdicts: Mapping[str, ArmVerdict]
+    models: int
+    to_train: int
+    seconds: float
+
+    @property
+    def undecided(self) -> list[str]:
+        """Arms that more seeds may decide."""
+        return [arm for arm, found in self.verdicts.items() if found.undecided]
 
 
 def one_look(seeds: int, alpha: float) -> tuple[Look, ...]:

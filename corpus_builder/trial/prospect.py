@@ -38,6 +38,9 @@ FIRST_LOOK = 0.5
 ENOUGH_SEEDS = 20
 """Bought by a budget, where the recipe does not ask for more."""
 
+SPARE = 1.2
+"""Of the budget asked for where one is too small: the speed is measured anew each time."""
+
 EVALUATION = 4 / 9
 """A scored token costs so much of a trained one: a forward pass is a third, windows overlap by a
 quarter."""
@@ -65,6 +68,11 @@ class Speed:
         worth = tokens + EVALUATION * self.heldout_tokens
         return rounds * (self.start + worth / self.tokens_per_second)
 
+    def __str__(self) -> str:
+        """For people: tokens of one process, and how many there are."""
+        processes = "one process" if self.processes == 1 else f"each of {self.processes} processes"
+        return f"{self.tokens_per_second:,.0f} tokens/s in {processes}"
+
     def affordable(self, runs: int, seconds: float) -> float:
         """Tokens of each of so many runs, for a time; the inverse of `seconds`."""
         rounds = -(-runs // self.processes)
@@ -78,15 +86,17 @@ class Prospect:
 
     Attributes:
         runs: models up to the first look; `to_train` of them are not cached.
+        more: models that may be trained after it, where undecided arms may go on.
         looks: when arms are compared; one, unless undecided arms may go on.
         tokens: of each run.
         speed: None where nothing is to train.
-        design: of an arm's headline, with the stated spreads.
+        design: of an arm's headline at the last look, with the stated spreads.
         margin: below which a difference does not matter, bits per byte.
     """
 
     runs: int
     to_train: int
+    more: int
     looks: tuple[Look, ...]
     tokens: int
     speed: Speed | None
@@ -110,18 +120,29 @@ class Prospect:
         return self.speed.seconds(self.to_train, self.tokens) if self.speed else 0.0
 
     @property
+    def seconds_at_most(self) -> float:
+        """With all that may follow the first look, none of it trained before."""
+        most = self.to_train + self.more
+        return self.speed.seconds(most, self.tokens) if self.speed else 0.0
+
+    @property
     def smallest(self) -> float:
         """True difference in the headline that is called with the design's power."""
         return smallest_detectable(self.design)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; cost up to the first look, differences in bits per byte."""
+        """Plain values; `seconds` up to the first look, differences in bits per byte after
+        `seeds_at_most`."""
         return {
             "models": self.runs,
             "to_train": self.to_train,
+            "models_at_most": self.runs + self.more,
+            "seeds": self.seeds,
+            "seeds_at_most": self.design.seeds,
             "tokens_per_run": self.tokens,
             "looks": [[look.seeds, look.alpha] for look in self.looks],
             "seconds": self.seconds,
+            "seconds_at_most": self.seconds_at_most,
             "smallest_detectable": self.smallest,
             "power": self.design.power,
             "margin": self.margin,
@@ -212,8 +233,9 @@ def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> F
     while seeds > 2 and speed.seconds(models * seeds, least) > share:
         seeds -= 1
     if speed.seconds(models * seeds, least) > share:
-        needed = math.ceil(speed.seconds(models * seeds, least) * budget / share)
-        what = f"{budget:g} s are too few for 2 seeds of {models} models"
+        needed = math.ceil(SPARE * speed.seconds(models * seeds, least) * budget / share)
+        what = f"{budget:g} s are too few for 2 seeds of {models} models, {least:,} tokens each"
+        what += f", at {speed}"
         raise RecipeError("--budget", what, do=f"give it {needed} s, or take arms away")
     affordable = speed.affordable(models * seeds, share)
     tokens = wanted.tokens

@@ -35,7 +35,7 @@ from .trainer import Trainer, TrainingFollower
 if TYPE_CHECKING:
     from ..stages.base import Stage
     from ..store.manifest import StageManifest
-    from .looks import Look
+    from .looks import Look, Looked
     from .prospect import Fit, Prospect, Shape, Speed
     from .report import ArmVerdict, TrialReport
 
@@ -67,14 +67,8 @@ class Follower(TrainingFollower, Protocol):
     def foreseen(self, prospect: Prospect) -> None:
         """The corpora are built; this is what training will cost, and what it could see."""
 
-    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
-        """The arms were compared after so many seeds.
-
-        Args:
-            undecided: arms that more seeds could decide.
-            models: for them until the next look, those trained already too; 0 where none fit.
-            seconds: that training them takes; 0 where no speed was measured.
-        """
+    def looked(self, found: Looked) -> None:
+        """The arms were compared, and could be again."""
 
 
 class Unfollowed(Silent):
@@ -82,7 +76,7 @@ class Unfollowed(Silent):
 
     def foreseen(self, prospect: Prospect) -> None: ...
 
-    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None: ...
+    def looked(self, found: Looked) -> None: ...
 
     def trained(self, runs: int, tokens: int, nats: float) -> None: ...
 
@@ -219,14 +213,12 @@ class _Foreseen:
 
     Attributes:
         first: models up to the first look.
-        more: models that may be trained after it.
     """
 
     design: Design
     settings: Settings
     first: Mapping[tuple[str, int], Run]
     prospect: Prospect
-    more: int
 
 
 @dataclass
@@ -252,7 +244,7 @@ class _Trial:
         found = self.foresee()
         design, settings, prospect = found.design, found.settings, found.prospect
         self._train(found.first)
-        verdicts = self._verdicts(design, settings, prospect, found.more)
+        verdicts = self._verdicts(design, settings, prospect)
         report = TrialReport.of(design, settings, prospect, self.options, verdicts, self.results)
         write_report(self.folder, report, self.runs)
         return report
@@ -277,9 +269,10 @@ class _Trial:
             first |= slower_runs(design, settings, seeds)
         due = self.trainer.due(first)
         speed = self.trainer.speed(due) if due else None
-        prospect = self._prospect(design, settings, looks, (len(first), len(due)), speed)
+        models = len(first), len(due), fitted.more
+        prospect = self._prospect(design, settings, looks, models, speed)
         self.follower.foreseen(prospect)
-        return _Foreseen(design, settings, first, prospect, fitted.more)
+        return _Foreseen(design, settings, first, prospect)
 
     def _checks_rates(self, design: Design) -> bool:
         """The base alone has no sign that could change."""
@@ -294,18 +287,15 @@ class _Trial:
         self.results |= {key: self.trainer.result(run) for key, run in runs.items()}
 
     def _verdicts(
-        self, design: Design, settings: Settings, prospect: Prospect, more: int
+        self, design: Design, settings: Settings, prospect: Prospect
     ) -> dict[str, ArmVerdict]:
-        """Compare at every look; at the next one only what is still undecided.
-
-        Args:
-            more: models that may be trained after the first look.
-        """
+        """Compare at every look; at the next one only what is still undecided."""
+        from .looks import Looked
         from .report import compared
 
         found: dict[str, ArmVerdict] = {}
         active = [arm for arm in design.data if arm != BASE_ARM]
-        every, looks = len(active), prospect.looks
+        every, looks, more = len(active), prospect.looks, prospect.more
         for look, following in zip_longest(looks, looks[1:]):
             found |= compared(self.results, design, look, active, every, prospect.margin)
             active = [arm for arm in active if found[arm].undecided]
@@ -316,7 +306,8 @@ class _Trial:
             room = len(runs) <= more
             due = self.trainer.due(runs) if room else []
             seconds = prospect.speed.seconds(len(due), prospect.tokens) if prospect.speed else 0.0
-            self.follower.looked(look.seeds, active, len(runs) if room else 0, seconds)
+            models = len(runs) if room else 0
+            self.follower.looked(Looked(look.seeds, dict(found), models, len(due), seconds))
             if not runs or not room:
                 break
             more -= len(runs)
@@ -373,8 +364,8 @@ class _Trial:
         return Shape(arms, extra, self.options.until_decided and arms > 1)
 
     def _prospect(
-        self, design: Design, settings: Settings, looks: tuple[Look, ...], runs: tuple[int, int],
-        speed: Speed | None,
+        self, design: Design, settings: Settings, looks: tuple[Look, ...],
+        models: tuple[int, int, int], speed: Speed | None,
     ) -> Prospect:  # fmt: skip
         from .prospect import Prospect, as_one_sample, margin_of, power_at
 
@@ -383,6 +374,6 @@ class _Trial:
         power = power_at(looks[-1], documents, arms, corpora)
         declared = self.trial.margin
         return Prospect(
-            *runs, looks, settings.tokens, speed, power, margin_of(power, declared),
+            *models, looks, settings.tokens, speed, power, margin_of(power, declared),
             declared is not None,
         )  # fmt: skip

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from corpus_builder.cli.trial import Duration
+from corpus_builder.cli.trial import Duration, look_text
 from corpus_builder.cli.trial_report import _needed, _scores, _self_tests, _slower, print_report
 from corpus_builder.train.statistics.comparison import SeedsNeeded
+from corpus_builder.trial.looks import Looked
 from corpus_builder.trial.scores import Score
 
 Say = Callable[..., tuple[int, str, str]]
@@ -86,6 +87,20 @@ def test_where_it_cannot_tell_it_says_what_it_would_take(
     needed = SeedsNeeded(seen, equal, possible)
     found: Any = SimpleNamespace(identical=False, within_margin=False, needed=needed)
     assert _needed(found) == said
+
+
+def test_a_look_says_what_became_of_each_arm_and_what_follows() -> None:
+    def arm(verdict: str, *, undecided: bool = False) -> Any:
+        return SimpleNamespace(headline=SimpleNamespace(verdict=verdict), undecided=undecided)
+
+    found = {"a": arm("worse"), "b": arm("cannot tell"), "c": arm("cannot tell", undecided=True)}
+    said = look_text(Looked(3, found, 6, 4, 40.0))
+    assert said == (
+        "[bold]look[/]     by the headline after 3 seeds: a worse; b for more documents to decide, "
+        "not seeds; c undecided · 6 models more, 2 trained, about 40 s"
+    )
+    assert look_text(Looked(3, found, 0, 0, 0.0)).endswith("the budget has no room for more")
+    assert look_text(Looked(6, {"a": found["a"]}, 0, 0, 0.0)).endswith("a worse · no arm goes on")
 
 
 @pytest.mark.parametrize(

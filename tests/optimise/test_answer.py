@@ -94,12 +94,21 @@ def test_caps_bind_and_are_kept() -> None:
 def test_effects_have_the_signs_of_the_truth() -> None:
     x, here = mixes(40), room()
     weights = resamples(40, 0)
+    losses = dict(zip(HELPS, measured(x).losses, strict=True))
+    found = effects(here, x, losses, weights, dict.fromkeys(HELPS, 1 / len(HELPS)))
     for target, helps in HELPS.items():
-        row = effects(here, x, measured(x).losses[[*HELPS].index(target)], weights)
-        signs = {name: part.sign for name, part in row.items()}
+        signs = {name: part.sign for name, part in found[target].items()}
         names = list(here.names)
         assert signs[names[helps.argmax()]] == -1
         assert signs["books"] == 1
+    for name, part in found["target"].items():
+        assert part.value == pytest.approx(np.mean([found[each][name].value for each in HELPS]))
+
+
+def test_a_single_target_is_its_own_mean() -> None:
+    x = mixes(40)
+    found = effects(room(), x, {"qa": measured(x).losses[0]}, resamples(40, 0), {"qa": 1.0})
+    assert [*found] == ["qa"]
 
 
 def test_effects_are_asked_of_mixes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +124,8 @@ def test_effects_are_asked_of_mixes_alone(monkeypatch: pytest.MonkeyPatch) -> No
     natural = np.array([0.996, 0.004])
     share = np.linspace(0.2, 1, 24)
     x, here = np.stack([share, 1 - share], 1), Room(("most", "rare"), natural, np.ones(2))
-    row = effects(here, x, 2 + 0.2 * x[:, 0] ** 0.8, resamples(24, 0))
+    losses = {"qa": 2 + 0.2 * x[:, 0] ** 0.8}
+    row = effects(here, x, losses, resamples(24, 0), {"qa": 1.0})["qa"]
     assert asked[0].sum(1) == pytest.approx(1) and (asked[0] >= 0).all()
     assert (row["most"].sign, row["rare"].sign) == (1, -1)
     assert row["most"].value == pytest.approx(-row["rare"].value, rel=1e-6)
@@ -123,7 +133,8 @@ def test_effects_are_asked_of_mixes_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_effect_of_what_does_not_matter_is_not_clear() -> None:
     rng, x = np.random.default_rng(3), mixes(40)
-    row = effects(room(), x, 2 + rng.normal(0, 0.05, 40), resamples(40, 0))
+    losses = {"qa": 2 + rng.normal(0, 0.05, 40)}
+    row = effects(room(), x, losses, resamples(40, 0), {"qa": 1.0})["qa"]
     assert sum(part.sign != 0 for part in row.values()) <= 2
 
 

@@ -77,7 +77,7 @@ class Heard:
 
     def foreseen(self, prospect: Any) -> None: ...
 
-    def looked(self, seeds: int, undecided: Any, models: int, seconds: float) -> None: ...
+    def looked(self, found: Any) -> None: ...
 
     def fitting(self) -> None: ...
 
@@ -268,7 +268,7 @@ def test_a_budget_gives_up_tokens_then_runs() -> None:
     assert fitted(10_000, speed, (64, 100_000), 20_000) == (64, 100_000)
     assert fitted(32 * 52, speed, (64, 100_000), 20_000) == (64, 50_000)
     assert fitted(20 * 22, speed, (64, 100_000), 20_000) == (40, 20_000)
-    with pytest.raises(RecipeError, match="give it 132 s"):
+    with pytest.raises(RecipeError, match="give it 159 s"):
         fitted(100, speed, (64, 100_000), 20_000)
 
 

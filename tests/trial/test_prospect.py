@@ -87,7 +87,7 @@ def test_what_is_kept_buys_looks_however_many_seeds_there_are() -> None:
 
 
 def test_too_short_a_time_says_how_long_it_takes() -> None:
-    with pytest.raises(RecipeError, match=r"^--budget: 5\.5 s are too few .* give it 20 s"):
+    with pytest.raises(RecipeError, match=r"^--budget: 5\.5 s are too few .* give it 24 s"):
         fit(5.5, SPEED, Shape(2), Fit(3, 50_000, 3), least=7_999)
 
 

@@ -42,7 +42,7 @@ def test_every_check_is_told_and_a_sound_report_exits_with_0(
     done = run(tiny, *options, "--workers", "1", "--memory", "2G", "--quiet")
     assert done.exit_code == 0
     words = " ".join(done.stdout.split())
-    for said in ("self-test, A/A", "shuffled tokens", "tenth of the learning rate", "looks)"):
+    for said in ("self-test, A/A", "shuffled tokens", "tenth of the learning rate", "looks: "):
         assert said in words
     content = json.loads(run(tiny, *options, "--json").stdout)
     assert content["self_tests"]["series"]["damage"][0] == 0
@@ -58,6 +58,12 @@ def test_a_forecast_says_what_the_trial_would_and_trains_nothing(tiny: Path) -> 
     ]  # fmt: skip
     content = json.loads(run(tiny, "--forecast", "--json", "--until-decided").stdout)
     assert content["models"] == content["to_train"] == 4 and len(content["looks"]) > 1
+    assert (content["seeds"], content["seeds_at_most"]) == (2, content["looks"][-1][0]) == (2, 8)
+    assert content["models_at_most"] == 2 * 8
+    assert content["seconds_at_most"] == pytest.approx(4 * content["seconds"])
+    words = " ".join(run(tiny, "--forecast", "--until-decided").output.split())
+    for said in ("to the first look, scoring included", "; at most ", "power after 8 seeds"):
+        assert said in words
     assert not [*(tiny.parent / "out" / "trial").glob("*/run.json")]
     report = json.loads(run(tiny, "--json").stdout)
     content = json.loads(run(tiny, "--forecast", "--json").stdout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from corpus_builder.stages.base import Stage
 from corpus_builder.store.manifest import StageManifest
 from corpus_builder.train import machine
 from corpus_builder.trial import trial as trials
+from corpus_builder.trial.looks import Looked
 from corpus_builder.trial.prospect import Prospect
 from corpus_builder.trial.report import TrialReport
 
@@ -81,8 +82,8 @@ class Heard:
     def foreseen(self, prospect: Prospect) -> None:
         self.prospects.append(prospect)
 
-    def looked(self, seeds: int, undecided: Sequence[str], models: int, seconds: float) -> None:
-        self.looks.append((seeds, list(undecided), models, seconds))
+    def looked(self, found: Looked) -> None:
+        self.looks.append((found.seeds, found.undecided, found.models, found.seconds))
 
     def trained(self, runs: int, tokens: int, nats: float) -> None:
         self.losses.append(nats / tokens if tokens else 0.0)

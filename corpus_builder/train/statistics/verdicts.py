@@ -192,13 +192,15 @@ def _with_needed(compared: Comparison, terms: Terms) -> Comparison:
     """Seeds at the measured spread, at this comparison's own share of alpha."""
     if compared.verdict is not Verdict.CANNOT_TELL or compared.standard_error == 0:
         return compared
+    if not _possible(compared, terms):
+        return replace(compared, needed=SeedsNeeded(None, None, possible=False))
     design, margin = compared.as_design(terms), terms.margin
     seen = seeds_needed(design, compared.difference)
     none = None if margin is None else seeds_for_equivalence(design, margin)
     needed = SeedsNeeded(
         difference=_above(design.seeds, seen),
         equivalence=_above(design.seeds, none),
-        possible=_possible(compared, terms),
+        possible=True,
     )
     return replace(compared, needed=needed)
 

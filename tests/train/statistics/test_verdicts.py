@@ -80,6 +80,8 @@ def test_no_verdict_contradicts_its_interval(
             assert margin is not None
             assert -margin <= low <= high <= margin
         assert (c.needed is not None) == (c.verdict is Verdict.CANNOT_TELL)
+        if c.needed is not None and not c.needed.possible:
+            assert c.needed.difference is c.needed.equivalence is None
 
 
 def test_decisions_are_those_of_the_parts() -> None:
