@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from .engine import LocalEngine
 from .plan import Plan, Resources
+from .recipe import Recipe
 from .recipe_files import check_tokenizer
 from .schedule import Schedule, Task
 from .stages.base import Context, Stage, topological
@@ -151,8 +152,7 @@ class _Run:
 
     def _sealed(self, stage: Stage, manifest: StageManifest) -> None:
         if isinstance(stage, BaseStage):
-            recipe = self.plan.recipe
-            needed = recipe.mix is not None or len(recipe.corpora) == 1
+            needed = _needs(self.plan.recipe, str(stage.corpus))
             stage.refuse_nothing(manifest.counts, needed=needed)
         units = len(manifest.units)
         self.report.reused[stage.name] = max(0, units - self.report.done.get(stage.name, 0))
@@ -172,6 +172,14 @@ class _Run:
             "launches": self.times,
         }
         write_json(path, [*runs, entry])
+
+
+def _needs(recipe: Recipe, corpus: str) -> bool:
+    """Whether nothing comes of the recipe where the corpus is empty."""
+    if recipe.mix is None:
+        return len(recipe.corpora) == 1
+    steps = recipe.mix.steps  # a sampler weighs all
+    return not steps or any(step.weights[corpus] > 0 for step in steps)
 
 
 def _title(tasks: list[Task]) -> str:

@@ -127,8 +127,8 @@ def console(*, stderr: bool = False) -> Console:
 
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 110, highlight=False)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else 110
+    return Console(stderr=stderr, width=width, highlight=False, emoji=False)
 
 
 def counted(number: int, one: str, more: str = "") -> str:

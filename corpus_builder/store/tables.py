@@ -58,7 +58,7 @@ class TableWriter:
         # Long texts never repeat: a dictionary for them is built and thrown away.
         plain = {"text", "tokens", "doc_id", "keeper", "key"}
         self._writer = pq.ParquetWriter(
-            self._temp,
+            self._temp.absolute(),  # a relative one that begins with `a:` would be read as a URI
             schema,
             compression="zstd",
             use_dictionary=[name for name in schema.names if name not in plain],

@@ -228,6 +228,30 @@ def test_a_corpus_of_which_nothing_could_be_read_is_told_at_once(say: Say, tmp_p
     assert say("run", path, "--out", tmp_path / "o4", "--quiet")[0] == 0, "one may be empty"
 
 
+def test_a_corpus_that_the_mix_gives_nothing_may_be_empty(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder whose name could be a URI's, or have a picture in it."""
+    monkeypatch.chdir(tmp_path)
+    spine.write_jsonl(tmp_path / "a.jsonl", [{"text": spine.prose(n)} for n in range(40)])
+    (tmp_path / "b.jsonl").write_text("")
+    mix: dict[str, Any] = {
+        "tokens": 640, "sequence_length": 64, "max_epochs": 8, "weights": {"a": 1, "b": 0},
+    }  # fmt: skip
+    content = {
+        "name": "two",
+        "corpora": {name: {"source": {"jsonl": f"{name}.jsonl"}} for name in "ab"},
+        "tokenizer": {"train": {"vocab": 400, "max_bytes": "1MB"}},
+        "mix": mix,
+    }
+    path = spine.write_recipe(tmp_path / "r.yaml", content)
+    code, text, _ = say("run", path, "--out", "o:key:")
+    assert code == 0 and "o:key:/mix" in text
+    mix["weights"]["b"] = 1
+    code, _, err = say("run", spine.write_recipe(path, content), "--out", "o:key:", "--quiet")
+    assert code == 4 and "corpora.b.source: there is no record in it" in err
+
+
 def test_input_that_ends_too_soon_is_noted(say: Say, tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": spine.prose(n)}) + "\n" for n in range(200)).encode()
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows)[:-2000])
