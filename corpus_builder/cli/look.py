@@ -202,6 +202,8 @@ def verify_command(
         raise IntegrityError(str(plan.out), what)
     if not as_json:
         stages = f"{len(manifests)} of {len(plan.stages)} stages sealed"
+        if left := plan.stages.keys() - {manifest.name for manifest in manifests}:
+            stages += f" (not built: {', '.join(sorted(left))})"
         click.echo(f"all is well: {files:,} checks, {size_text(size)} hashed, {stages}")
 
 

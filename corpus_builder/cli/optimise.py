@@ -107,8 +107,9 @@ class SwarmWatcher(TerminalWatcher):
         if self._progress and self._task is not None:
             seconds = max(time.monotonic() - self._began, 1e-9)
             loss = f", loss {nats / tokens:.2f}" if tokens else ""
-            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s, {runs} models done{loss}"
-            self._progress.update(self._task, completed=tokens, total=self._goal, rate=rate)
+            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s{loss}"
+            done, task = f"{runs}/{self._models} models", self._task
+            self._progress.update(task, completed=tokens, total=self._goal, done=done, rate=rate)
         elif not self.quiet and runs > self._done:
             self._done = runs
             self.console.print(f"  {runs} of {self._models} models trained")

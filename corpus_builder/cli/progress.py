@@ -29,7 +29,7 @@ class TerminalWatcher:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._began = time.monotonic()
-        self._documents = 0
+        self._tasks = 0
 
     def __enter__(self) -> TerminalWatcher:
         if self.live:
@@ -38,7 +38,7 @@ class TerminalWatcher:
             self._progress = Progress(
                 TextColumn("{task.description}", style="bold"),
                 BarColumn(),
-                TextColumn("{task.completed}/{task.total} shards"),
+                TextColumn("{task.fields[done]}"),
                 TextColumn("{task.fields[rate]}"),
                 TextColumn("left"),
                 TimeRemainingColumn(compact=True),
@@ -59,7 +59,9 @@ class TerminalWatcher:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             short = title if len(title) < 60 else title[:57] + "..."
-            self._task = self._progress.add_task(short, total=tasks, rate="starting")
+            done = f"0/{tasks}"
+            self._task = self._progress.add_task(short, total=tasks, done=done, rate="starting")
+            self._tasks = tasks
 
     def progressed(self, tasks: int, documents: int, size: int) -> None:
         """Move the bar."""
@@ -67,7 +69,8 @@ class TerminalWatcher:
             seconds = max(time.monotonic() - self._began, 1e-9)
             rate = f"{documents / seconds:,.0f} docs/s, {size_text(size / seconds)}/s"
             shown = rate if documents else ""
-            self._progress.update(self._task, completed=tasks, rate=shown)
+            done = f"{tasks}/{self._tasks}"
+            self._progress.update(self._task, completed=tasks, done=done, rate=shown)
 
     def sealed(self, stage: Stage, manifest: StageManifest) -> None:
         """One line for a stage that is done."""

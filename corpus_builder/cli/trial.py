@@ -163,9 +163,10 @@ class TrialWatcher(TerminalWatcher):
             self._seen, self._loss = (tokens, nats), f", training loss {loss:.3f}"
         if self._progress and self._task is not None:
             seconds = max(time.monotonic() - self._began, 1e-9)
-            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s{self._loss}, {runs} models done"
+            rate = f"{tokens:,} tokens, {tokens / seconds:,.0f}/s{self._loss}"
+            done = f"{runs}/{self._models[1]} models"
             total = self._models[1] * self._tokens
-            self._progress.update(self._task, completed=tokens, total=total, rate=rate)
+            self._progress.update(self._task, completed=tokens, total=total, done=done, rate=rate)
         elif not self.quiet and runs > self._models[0]:
             self._models = (runs, self._models[1])
             self.console.print(f"  {runs} of {self._models[1]} models trained")

@@ -8,6 +8,7 @@ whenever no run is on.
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from dataclasses import dataclass
@@ -48,7 +49,12 @@ class Reporter:
             self._write(False)
 
     def _write(self, done: bool) -> None:
-        self._path.write_bytes(_COUNTS.pack(self._documents, self._bytes, done))
+        """In place: a file cut short first would be read as nothing done."""
+        file = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o644)
+        try:
+            os.write(file, _COUNTS.pack(self._documents, self._bytes, done))
+        finally:
+            os.close(file)
 
     def finish(self) -> None:
         """Say that the task is over."""

@@ -85,6 +85,12 @@ def test_a_forecast_of_a_variant_leaves_the_trial_s_stages_on_record(tiny: Path)
     assert runner.unreferenced(out) != [], "a trial of it does take its place"
 
 
+def test_verify_names_the_mix_that_a_trial_does_not_build(tiny: Path) -> None:
+    run(tiny)
+    done = CliRunner().invoke(cli, ["verify", str(tiny), "--out", str(tiny.parent / "out")])
+    assert done.exit_code == 0 and done.output.rstrip().endswith("(not built: mix)")
+
+
 def test_a_void_report_says_so_and_exits_with_1(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
