@@ -177,7 +177,7 @@ def _without_trial(tree: Node) -> Node:
 
 def _check_arms(recipe: Recipe, reader: Reader) -> None:
     """Every arm's patch applies, gives a valid recipe, and changes something."""
-    problems, base = reader.problems, {**_by_shares(recipe), "trial": None}
+    problems, base = reader.problems, {**recipe.to_canonical(), "trial": None}
     arms = recipe.tree.locate(["trial", "arms"])
     for name, changes in arm_nodes(recipe.tree).items():
         where = next((node.where for node in changes.values()), arms)
@@ -195,23 +195,9 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
         patched = _Builder(reader).recipe(tree)
         if len(problems.found) == before:
             check_arm(recipe, name, patched, problems)
-        if len(problems.found) == before and _by_shares(patched) == base:
+        if len(problems.found) == before and patched.to_canonical() == base:
             problems.add(where, "changes nothing", do="remove it; A/A arms are the trial's own")
     problems.prefix = ""
-
-
-def _by_shares(recipe: Recipe) -> dict[str, Any]:
-    """The recipe, weights of its mix as shares: all of them doubled are the same."""
-    content, mix = recipe.to_canonical(), recipe.mix
-    if mix is not None:
-        steps = [(step.until, _shares(step.weights)) for step in mix.steps]
-        content["mix"] = {**content["mix"], "weights": None, "stages": steps}
-    return content
-
-
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return {name: round(weight / total, 12) for name, weight in weights.items()}
 
 
 def _named_weights(mix: Mix | None) -> list[tuple[tuple[str | int, ...], Mapping[str, Any]]]:

@@ -214,7 +214,6 @@ def test_with_patch_is_what_an_arm_does(recipe: Recipe) -> None:
         ("x: {corpora.web.stages.dedup: off}", ["leads into corpora.web.stages, which is a list"]),
         ("x: {mix.seed: 0}", ["arm 'x': changes nothing"]),
         ("x: {}", ["arm 'x': changes nothing"]),
-        ("x: {mix.weights: {web: 2.1, code: 0.9}}", ["arm 'x': changes nothing"]),
         ("x: {trial.seeds: 5}", ["trial.seeds cannot differ between arms"]),
         ("x: {heldout.share: 3%}", ["heldout.share cannot differ between arms"]),
         ("x: {mix..tokens: 1}", ["'mix..tokens' is not a dotted path"]),
