@@ -193,7 +193,9 @@ def look_text(found: Looked) -> str:
     follows = "no arm goes on"
     if found.models:
         there = found.models - found.to_train
-        follows = f"{counted(found.models, 'model')} more" + (f", {there} trained" if there else "")
+        follows = f"{counted(found.models, 'model')} more"
+        if there:
+            follows += f", {there if found.to_train else 'all'} of them trained already"
         if found.seconds:
             follows += f", about {duration_text(found.seconds)}"
     elif found.undecided:

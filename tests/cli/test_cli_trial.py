@@ -97,8 +97,9 @@ def test_a_look_says_what_became_of_each_arm_and_what_follows() -> None:
     said = look_text(Looked(3, found, 6, 4, 40.0))
     assert said == (
         "[bold]look[/]     by the headline after 3 seeds: a worse; b for more documents to decide, "
-        "not seeds; c undecided · 6 models more, 2 trained, about 40 s"
+        "not seeds; c undecided · 6 models more, 2 of them trained already, about 40 s"
     )
+    assert look_text(Looked(3, found, 6, 0, 0.0)).endswith("all of them trained already")
     assert look_text(Looked(3, found, 0, 0, 0.0)).endswith("the budget has no room for more")
     assert look_text(Looked(6, {"a": found["a"]}, 0, 0, 0.0)).endswith("a worse · no arm goes on")
 
