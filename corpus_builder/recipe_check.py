@@ -26,7 +26,10 @@ _KINDS = {
 
 
 # What pydantic calls things, and what a recipe does.
-_PLAIN = {"a valid dictionary": "a mapping", "a valid tuple": "a list", "a valid string": "text"}
+_PLAIN = {
+    "a valid dictionary": "a mapping", "a valid tuple": "a list", "a valid string": "text",
+    "a valid integer": "a whole number", "a valid number": "a number",
+}  # fmt: skip
 
 
 @dataclass
@@ -80,9 +83,18 @@ def validate(model: type[M], node: Node, path: str, problems: Problems) -> M | N
     try:
         return model.model_validate(node.plain())
     except ValidationError as error:
-        for detail in error.errors():
-            problems.note(_problem(model, node, path, dict(detail)))
+        found = [dict(detail) for detail in error.errors()]
+        for detail in found:
+            if not _follows(detail, found):
+                problems.note(_problem(model, node, path, detail))
         return None
+
+
+def _follows(detail: dict[str, Any], found: Sequence[dict[str, Any]]) -> bool:
+    """Whether it is said of a list because what is in it is wrong."""
+    place = detail["loc"]
+    within = (other["loc"] for other in found if other is not detail)
+    return detail["type"] == "too_short" and any(loc[: len(place)] == place for loc in within)
 
 
 def _problem(model: type[Model], node: Node, path: str, detail: dict[str, Any]) -> RecipeError:

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from .recipe_models import Count, Model, Share, Text, read_share
+from .recipe_models import Count, Model, Share, Text, read_share, read_weight
 
 
 def _some_weight(weights: dict[str, float]) -> dict[str, float]:
@@ -28,7 +28,7 @@ def _some_weight(weights: dict[str, float]) -> dict[str, float]:
 
 
 Weights: TypeAlias = Annotated[
-    dict[str, Annotated[float, Field(ge=0, le=1e15)]],
+    dict[str, Annotated[float, BeforeValidator(read_weight), Field(ge=0, le=1e15)]],
     Field(min_length=1),
     AfterValidator(_some_weight),
 ]

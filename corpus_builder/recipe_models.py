@@ -43,7 +43,8 @@ def _with_unit(units: dict[str, int], example: str) -> Callable[[Any], Any]:
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
-            return value
+            whole = isinstance(value, float) and value.is_integer()
+            return int(value) if whole else value
         found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", value)
         if not found or found[2] not in units:
             raise ValueError(f"{value!r} is not a number with a unit, such as {example}")
@@ -64,6 +65,16 @@ def read_share(value: Any) -> Any:
     except InvalidOperation:
         pass
     raise ValueError(f"{value!r} is not a share, such as 2% or 0.02")
+
+
+def read_weight(value: Any) -> Any:
+    """A share as 40%, or a count as 400k: weights need not add up."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_share(value) if value.endswith("%") else _read_count(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no weight, such as 0.4, 40% or 400k") from None
 
 
 def _one_or_more(value: Any) -> Any:
@@ -95,7 +106,9 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Count: TypeAlias = Annotated[int, BeforeValidator(_with_unit(_COUNT_UNITS, "1M"))]
+_read_count = _with_unit(_COUNT_UNITS, "1M")
+
+Count: TypeAlias = Annotated[int, BeforeValidator(_read_count)]
 Bytes: TypeAlias = Annotated[int, BeforeValidator(_with_unit(_BYTE_UNITS, "32MB"))]
 Share: TypeAlias = Annotated[float, BeforeValidator(read_share), Field(gt=0, lt=1)]
 Similarity: TypeAlias = Annotated[float, BeforeValidator(read_share), Field(gt=0, le=1)]

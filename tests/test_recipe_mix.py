@@ -35,6 +35,32 @@ def test_steps_of_plain_weights_are_one_stretch_of_the_whole_budget(tmp_path: Pa
     assert [(step.until, step.weights) for step in mix.steps] == [(1.0, {"a": 3.0, "b": 1.0})]
 
 
+def test_weights_may_be_shares_or_counts_with_units(tmp_path: Path) -> None:
+    for text in ("{a: 40%, b: 60%}", "{a: 400k, b: 0.6M}", "{a: 4, b: 6.0}"):
+        mix = recipe(tmp_path, f"  weights: {text}\n").mix
+        assert mix is not None and mix.weights is not None
+        assert mix.weights["a"] / sum(mix.weights.values()) == pytest.approx(0.4)
+    with pytest.raises(RecipeError, match=r"'4 of 10' is no weight, such as 0\.4, 40% or 400k"):
+        recipe(tmp_path, "  weights: {a: 4 of 10, b: 1}\n")
+    with pytest.raises(RecipeError, match=r"a is '-40%'; allowed: greater than"):
+        recipe(tmp_path, "  weights: {a: -40%, b: 1}\n")
+
+
+def test_a_count_may_be_a_float_that_is_whole(tmp_path: Path) -> None:
+    mix = recipe(tmp_path, "  weights: {a: 1, b: 1}\n", "mix.tokens=1e6").mix
+    assert mix is not None and mix.tokens == 1_000_000
+    with pytest.raises(RecipeError, match=r"mix\.tokens is 1000000\.5; allowed: a whole number"):
+        recipe(tmp_path, "  weights: {a: 1, b: 1}\n", "mix.tokens=1000000.5")
+
+
+def test_what_is_wrong_in_a_list_is_said_once(tmp_path: Path) -> None:
+    buckets = "  weights: {a: 1, b: 1}\n  buckets: {a: {by: n_words, quantiles: [100%]}}\n"
+    with pytest.raises(RecipeError) as caught:
+        recipe(tmp_path, buckets)
+    assert "quantiles[0] is '100%'; allowed: less than 1" in str(caught.value)
+    assert "1 or more" not in str(caught.value)
+
+
 def test_token_counts_do_for_weights(tmp_path: Path) -> None:
     mix = recipe(tmp_path, "  weights: {a: 15e12, b: 999999999999999}\n").mix
     assert mix is not None

@@ -23,6 +23,8 @@ from corpus_builder.store.errors import DataError, RecipeError
 OnShort = Literal["error", "redistribute"]
 Counts = dict[str, int]
 
+FILL = "lower tokens, raise max_epochs or add data"
+
 REPETITION_HALF_LIFE = 15.39  # R* of 2305.16264, fitted there on the loss of repeated tokens
 
 
@@ -292,15 +294,22 @@ def _served_in_turn(
     sequence_length: int, where: str,
 ) -> list[Counts]:  # fmt: skip
     left, counts = dict(caps), []
-    for weights, length in zip(shares, lengths, strict=True):
+    for number, (weights, length) in enumerate(zip(shares, lengths, strict=True), 1):
         quotas, found = _apportion(weights, length, left)
         missing = length - sum(found.values())
         if missing > 0:
-            what = f"all corpora together are {missing:,} sequences short under max_epochs"
-            fits = (length - missing) * sequence_length
-            allowed = f"a budget of {fits:,} tokens fits" if len(shares) == 1 else ""
-            do = "lower tokens, raise max_epochs or add data"
-            raise DataError(where, what, allowed=allowed, do=do)
+            short = f"{missing:,} sequences short under max_epochs"
+            if len(shares) == 1:
+                fits = (length - missing) * sequence_length
+                allowed = f"a budget of {fits:,} tokens fits"
+                raise DataError(
+                    where, f"all corpora together are {short}", allowed=allowed, do=FILL
+                )
+            what = (
+                f"the corpora that stage {number} weighs are together {short}, after the stages "
+                "before it"
+            )
+            raise DataError(where, what, do=f"{FILL}, or give the stage other corpora, too")
         counts.append(found)
         _refuse_vanished(_scaled(quotas, Fraction(1, length)), found, where)
         left = {name: left[name] - counts[-1][name] for name in left}

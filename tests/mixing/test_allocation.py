@@ -144,6 +144,22 @@ def test_the_budget_that_fits_fits_and_with_one_phase_is_the_largest(  # type: i
         assert any(w * (fits + 1) > int(Fraction(epochs) * available[n]) for n, w in shares.items())
 
 
+def test_a_stage_whose_corpora_are_used_up_is_named() -> None:
+    """There is plenty of b, which the last stage does not weigh."""
+    with pytest.raises(
+        DataError,
+        match=r"that stage 2 weighs are together 33 sequences short .* after the stages before",
+    ):
+        allocate_phases(
+            {"a": 50, "b": 1_000},
+            [Phase(0.5, {"a": 1, "b": 1}), Phase(1, {"a": 1, "b": 0})],
+            tokens=110,
+            sequence_length=1,
+            max_epochs=1,
+            on_short="redistribute",
+        )
+
+
 def test_all_corpora_together_too_short_is_an_error_even_when_redistributing() -> None:
     with pytest.raises(
         DataError, match=r"together are 20 sequences short .* a budget of 80 tokens"
