@@ -1,7 +1,7 @@
 """What there is to export: the sequences of the mix, tokenised documents, held-out documents, text.
 
-Invariant: read from sealed stages, batch by batch; whoever reads a shard to its end has seen
-exactly the rows and tokens on its record, or gets an IntegrityError.
+Invariant: read from sealed stages, batch by batch; a file is hashed before it is read, and one
+that is not what its record says is an IntegrityError, as are other rows or tokens.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..stages.heldout import HeldoutStage
 from ..stages.mix import MixStage
 from ..stages.tokens import EncodeStage, token_type
 from ..store.arrow_streams import open_stream
+from ..store.atomic import sha256_file
 from ..store.errors import DataError, IntegrityError, RecipeError
 from ..store.manifest import read_manifest
 from ..store.tables import read_batches
@@ -75,7 +76,7 @@ class Content:
     """
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        self.context, self._sound = context, set[Path]()
         found = [stage for stage in context.stages.values() if isinstance(stage, MixStage)]
         if not found:
             raise RecipeError("export", "the recipe has no mix", do="add mix:")
@@ -149,6 +150,7 @@ class Content:
 
     def sequences(self, shard: Shard) -> Iterator[Tokens]:
         """The sequences of a shard in order, as arrays [rows, T] of at most 4 million tokens."""
+        self._hash(shard.path, shard.sha256)
         rows = 0
         step = max(1, SLICE_TOKENS // self.sequence_length)
         for batch in open_stream(shard.path):
@@ -175,6 +177,7 @@ class Content:
 
     def documents(self, shard: Shard) -> Iterator[Batch]:
         """The documents of a shard, in the order of their keys."""
+        self._hash(shard.path, shard.sha256)
         rows = tokens = 0
         for found in open_stream(shard.path):
             lists = found.column("tokens")
@@ -203,7 +206,10 @@ class Content:
             DataError: there is none.
         """
         rows = 0
-        path = data_file(self.context.folder(self.heldout), "heldout")
+        folder = self.context.folder(self.heldout)
+        path = data_file(folder, "heldout")
+        files = (file for record in self.context.records(self.heldout) for file in record.files)
+        self._hash(path, next(file.sha256 for file in files if folder / file.path == path))
         for batch in read_batches(path, ["corpus", "doc_id", "url", "text"]):
             known = {stage.corpus for stage in self.encoders.values()}
             mixed = [corpus in known for corpus in batch.column("corpus").to_pylist()]
@@ -230,11 +236,18 @@ class Content:
 
     def text(self, shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of a shard of kept text."""
+        self._hash(shard.path, shard.sha256)
         members, start = self.encoders[shard.corpus].members(self.context, shard.unit), 0
         for batch in read_batches(shard.path, columns):
             stop = start + len(batch)
             yield batch if members is None else batch.filter(pa.array(members[start:stop]))
             start = stop
+
+    def _hash(self, path: Path, sha256: str) -> None:
+        """Once a file; buckets share theirs."""
+        if path not in self._sound:
+            check_file(path, path, sha256)
+            self._sound.add(path)
 
     def mix_counts(self) -> dict[str, Any]:
         """Sequences and tokens of the mix, and sequences by corpus."""
@@ -276,6 +289,20 @@ def sealed(context: Context, stage: Stage) -> None:
     """
     if read_manifest(context.folder(stage)) is None:
         raise DataError(stage.id, "is not built yet", do="corpus run the recipe, then export it")
+
+
+def check_file(path: Path, source: Path, sha256: str) -> None:
+    """Refuse a file, or a copy of it, that is not what a record says.
+
+    Args:
+        source: the stage's own file.
+
+    Raises:
+        IntegrityError: it is not.
+    """
+    if sha256_file(path) != sha256:
+        what = "is not what its record says (sha256 differs)"
+        raise IntegrityError(str(source), what, do="delete the stage's folder and run again")
 
 
 def _check(shard: Shard, rows: int, tokens: int) -> None:

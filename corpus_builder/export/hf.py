@@ -13,9 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..store.arrow_streams import StreamWriter
-from ..store.atomic import json_bytes, sha256_file
-from ..store.errors import IntegrityError
-from .content import Batch, Content
+from ..store.atomic import json_bytes
+from .content import Batch, Content, check_file
 
 DATASET_FILES = ("dataset_info.json", "state.json")
 
@@ -35,11 +34,7 @@ def _copy_mix(content: Content, folder: Path) -> None:
     for shard in content.mix_shards():
         target = folder / shard.path.name
         shutil.copyfile(shard.path, target)
-        if sha256_file(target) != shard.sha256:
-            raise IntegrityError(
-                str(shard.path), "is not what its record says (sha256 differs)",
-                do="delete the stage's folder and run again",
-            )  # fmt: skip
+        check_file(target, shard.path, shard.sha256)
     for name in DATASET_FILES:
         shutil.copyfile(content.context.folder(content.mix) / "data" / name, folder / name)
 

@@ -207,17 +207,38 @@ def test_a_store_that_is_not_as_recorded_is_an_error(narrow: Run, tmp_path: Path
         assert not (tmp_path / to).exists()
 
 
-def test_a_copied_shard_that_is_not_as_recorded_is_an_error(narrow: Run, tmp_path: Path) -> None:
-    """One bit in the middle of the mix changed: sizes and counts are as before."""
+@pytest.mark.parametrize(
+    ("stage", "to", "what"),
+    [
+        ("mix", "hf", "mix"),
+        ("mix", "parquet", "mix"),
+        ("mix", "megatron", "mix"),
+        ("mix", "litdata", "mix"),
+        ("mix", "nanogpt", "mix"),
+        ("mix", "datatrove", "mix"),
+        ("mix", "olmo", "mix"),
+        ("docs.encode", "hf", "documents"),
+        ("docs.encode", "olmo", "documents"),
+        ("docs.documents", "parquet", "text"),
+        ("heldout", "parquet", "text"),
+        ("heldout", "nanogpt", "mix"),
+    ],
+)
+def test_one_bit_of_what_is_exported_cannot_change_unseen(
+    narrow: Run, tmp_path: Path, stage: str, to: str, what: str
+) -> None:
+    """In the middle of a file, which has the size and the counts it had."""
     copy = tmp_path / "run"
     shutil.copytree(narrow.folder, copy, symlinks=True)
-    (shard,) = copy.glob("stages/mix-*/data/*.arrow")
+    files = [*copy.glob(f"stages/{stage}-*/data/*.arrow")]
+    files += copy.glob(f"stages/{stage}-*/data/*.parquet")
+    shard = max(files, key=lambda path: path.stat().st_size)
     raw = bytearray(shard.read_bytes())
     raw[len(raw) // 2] ^= 1
     shard.write_bytes(raw)
     context = type(narrow.context)(copy, narrow.context.splits, narrow.context.stages)
     with pytest.raises(IntegrityError, match="sha256 differs"):
-        replace(narrow, context=context).export("hf", tmp_path / "x")
+        replace(narrow, context=context).export(to, tmp_path / "x", what)
     assert not (tmp_path / "x").exists()
 
 
