@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import bundled, registry, yamlfile
+from .recipe_arithmetic import check_arithmetic
 from .recipe_check import Problems, shown, validate
 from .recipe_mix import Mix
 from .recipe_models import (
@@ -164,10 +165,21 @@ def _read(tree: Node) -> Recipe:
     reader = Reader(problems)
     recipe = _Builder(reader).recipe(tree)
     problems.raise_any()
+    _check_budgets(recipe, recipe.trial, problems)
+    problems.raise_any()
     if recipe.trial:
         _check_arms(recipe, reader)
         problems.raise_any()
     return recipe
+
+
+def _check_budgets(recipe: Recipe, trial: Trial | None, problems: Problems) -> None:
+    """What the mix comes to, in its own budget and in that of a trial's runs."""
+    if recipe.mix is None:
+        return
+    check_arithmetic(recipe.mix, recipe.mix.tokens, "mix.tokens", recipe.tree, problems)
+    if trial is not None and trial.tokens is not None:
+        check_arithmetic(recipe.mix, trial.tokens, "trial.tokens", recipe.tree, problems)
 
 
 def _without_trial(tree: Node) -> Node:
@@ -195,6 +207,8 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
         patched = _Builder(reader).recipe(tree)
         if len(problems.found) == before:
             check_arm(recipe, name, patched, problems)
+        if len(problems.found) == before:
+            _check_budgets(patched, recipe.trial, problems)
         if len(problems.found) == before and patched.to_canonical() == base:
             problems.add(where, "changes nothing", do="remove it; A/A arms are the trial's own")
     problems.prefix = ""

@@ -99,17 +99,17 @@ def _follows(detail: dict[str, Any], found: Sequence[dict[str, Any]]) -> bool:
 
 def _problem(model: type[Model], node: Node, path: str, detail: dict[str, Any]) -> RecipeError:
     steps = _keys(detail["loc"])
-    where, dotted = node.locate(steps), _dotted(path, steps)
+    where, key = node.locate(steps), dotted(path, steps)
     kind, message, last = detail["type"], detail["msg"], str(steps[-1]) if steps else ""
     if kind == "extra_forbidden":
         allowed = did_you_mean(last, _fields(model, steps[:-1]))
-        return RecipeError(where, f"unknown key {dotted}", allowed=allowed)
+        return RecipeError(where, f"unknown key {key}", allowed=allowed)
     if kind == "missing":
-        return RecipeError(where, f"missing key {dotted}", do=f"add {last}:")
+        return RecipeError(where, f"missing key {key}", do=f"add {last}:")
     if kind == "value_error":
-        return RecipeError(where, f"{dotted}: {message.removeprefix('Value error, ')}")
+        return RecipeError(where, f"{key}: {message.removeprefix('Value error, ')}")
     allowed = _allowed(kind, message, last, detail)
-    return RecipeError(where, f"{dotted} is {shown(detail['input'])}", allowed=allowed)
+    return RecipeError(where, f"{key} is {shown(detail['input'])}", allowed=allowed)
 
 
 def _keys(location: Sequence[str | int]) -> list[str | int]:
@@ -144,7 +144,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
-def _dotted(path: str, steps: Sequence[str | int]) -> str:
+def dotted(path: str, steps: Sequence[str | int]) -> str:
+    """A path into a recipe as messages write it: `mix.stages[0].until`."""
     parts = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return (path + parts).lstrip(".")
 

@@ -27,9 +27,38 @@ def _some_weight(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
+def _one_unit(weights: Any) -> Any:
+    """Refuse shares beside counts: `5` beside `40%` stands for 500 %, and hardly means it."""
+    if not isinstance(weights, dict):
+        return weights
+    written = [(name, value) for name, value in weights.items() if _number(value) > 0]
+    percents = [name for name, value in written if str(value).endswith("%")]
+    counts = [name for name, value in written if _number(value) >= 1 and name not in percents]
+    shares = [name for name, value in written if _number(value) < 1 and name not in percents]
+    units = [name for name in counts if isinstance(weights[name], str)]
+    for one, other in ((percents, counts), (shares, units)):
+        if one and other:
+            a, b = one[0], other[0]
+            raise ValueError(
+                f"{a} has {weights[a]} and {b} has {weights[b]}: a share beside a count; "
+                "write all as shares (40% or 0.4) or all as counts (400k)"
+            )
+    return weights
+
+
+def _number(weight: Any) -> float:
+    """Its value; 0 where it is none, of which the type's own check tells."""
+    try:
+        found = read_weight(weight)
+    except ValueError:
+        return 0.0
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
 Weights: TypeAlias = Annotated[
     dict[str, Annotated[float, BeforeValidator(read_weight), Field(ge=0, le=1e15)]],
     Field(min_length=1),
+    BeforeValidator(_one_unit),
     AfterValidator(_some_weight),
 ]
 

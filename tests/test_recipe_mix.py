@@ -119,6 +119,19 @@ def test_epochs_may_differ_between_corpora(tmp_path: Path) -> None:
         recipe(tmp_path, "  weights: {a: 1, b: 1}\n  max_epochs: {x: 2}\n")
 
 
+@pytest.mark.parametrize("weights", ["{a: 40%, b: 5}", "{a: 1, b: 40%}", "{b: 0.4, a: 200k}"])
+def test_a_share_beside_a_count_is_refused_as_the_slip_it_is(tmp_path: Path, weights: str) -> None:
+    with pytest.raises(
+        RecipeError, match=r"m\.yaml:9: mix\.weights: . has .*: a share beside a count"
+    ):
+        recipe(tmp_path, f"  weights: {weights}\n")
+
+
+@pytest.mark.parametrize("weights", ["{a: 40%, b: 0.6}", "{a: 40%, b: 0}", "{a: 2, b: 0.5}"])
+def test_shares_however_written_and_ratios_are_taken(tmp_path: Path, weights: str) -> None:
+    assert recipe(tmp_path, f"  weights: {weights}\n").mix
+
+
 # --- buckets -------------------------------------------------------------------------------------
 
 WEIGHTS = "  weights: {a: 1, b: 1}\n"

@@ -44,6 +44,7 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     Unknown keys, wrong types, unknown signals and impossible arithmetic are reported all at once,
     each with file:line, what is allowed and the nearest name.
     """
+    from ..recipe_arithmetic import described
     from ..recipe_files import check_trial_files
     from ..recipe_trial import refuse_if_all_apart
 
@@ -56,6 +57,8 @@ def check_command(recipe: str, overrides: tuple[str, ...], as_json: bool) -> Non
     stages = sum(len(corpus.stages) for corpus in loaded.corpora.values())
     corpora = counted(len(loaded.corpora), "corpus", "corpora")
     click.echo(f"{recipe} is valid: {corpora}, {counted(stages, 'stage')}")
+    for line in described(loaded.mix) if loaded.mix else ():
+        click.echo(line)
 
 
 @click.command("plan")

@@ -16,6 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Literal
 
+from corpus_builder.mixing.apportion import hamilton, scaled, water_fill
 from corpus_builder.mixing.buckets import corpus_of, groups_of
 from corpus_builder.mixing.weights import Number, check_names, exact, normalised
 from corpus_builder.store.errors import DataError, RecipeError
@@ -166,8 +167,9 @@ def allocate_phases(
     Raises:
         RecipeError: wrong names, weights or phase boundaries.
         DataError: a corpus too short for its weight (with wanted, available, shortfall, epochs
-            and the budget that would fit), all corpora together too short, or a positive weight
-            that would round to no sequence.
+            and the budget that would fit), all corpora together too short, a positive weight that
+            would round to no sequence, or one of a corpus that has none, or none left by the
+            phases before.
     """
     total = sequences_in(tokens, sequence_length, where)
     available = {name: int(n) for name, n in sorted(available.items())}
@@ -175,6 +177,7 @@ def allocate_phases(
     lengths = _phase_lengths([phase.until for phase in phases], total, where)
     caps = _caps(available, max_epochs, where)
     requested = _overall(shares, lengths)
+    _refuse_empty(available, caps, requested, where)
     if on_short == "redistribute":
         counts = _served_in_turn(shares, lengths, caps, sequence_length, where)
     else:
@@ -198,38 +201,6 @@ def allocate_phases(
     )
 
 
-def hamilton(quotas: Mapping[str, Fraction]) -> Counts:
-    """Round quotas to whole numbers of the same sum, each down or up, largest remainders up.
-
-    Ties go to the first name. The sum of the quotas must be whole.
-    """
-    counts = {name: math.floor(quota) for name, quota in quotas.items()}
-    by_remainder = sorted(quotas, key=lambda name: (counts[name] - quotas[name], name))
-    spare = sum(quotas.values(), Fraction(0)) - sum(counts.values())
-    for name in by_remainder[: int(spare)]:
-        counts[name] += 1
-    return counts
-
-
-def water_fill(
-    weights: Mapping[str, Fraction], total: int | Fraction, caps: Mapping[str, int]
-) -> dict[str, Fraction]:
-    """Quotas min(cap, λ w) that sum to `total`, or to all caps of positive weights if less."""
-    quotas = dict.fromkeys(weights, Fraction(0))
-    open_ = {name: weight for name, weight in weights.items() if weight > 0}
-    left = Fraction(total)
-    while open_:
-        level = left / sum(open_.values())
-        full = [name for name, weight in open_.items() if caps[name] <= level * weight]
-        if not full:
-            return quotas | _scaled(open_, level)
-        for name in full:
-            quotas[name] = Fraction(caps[name])
-            left -= caps[name]
-            del open_[name]
-    return quotas
-
-
 def _apportion(
     weights: Mapping[str, Fraction], total: int, caps: Mapping[str, int]
 ) -> tuple[dict[str, Fraction], Counts]:
@@ -248,10 +219,6 @@ def _apportion(
         quotas |= water_fill(inner, shares[corpus], caps)
         counts |= hamilton(water_fill(inner, whole, caps))
     return quotas, counts
-
-
-def _scaled(weights: Mapping[str, Fraction], factor: Fraction | int) -> dict[str, Fraction]:
-    return {name: weight * factor for name, weight in weights.items()}
 
 
 def _shares(phase: Phase, available: Mapping[str, int], where: str) -> dict[str, Fraction]:
@@ -285,7 +252,7 @@ def _phase_lengths(untils: Sequence[Number], total: int, where: str) -> list[int
 def _overall(
     shares: Sequence[Mapping[str, Fraction]], lengths: Sequence[int]
 ) -> dict[str, Fraction]:
-    wanted = [_scaled(w, Fraction(n, sum(lengths))) for w, n in zip(shares, lengths, strict=True)]
+    wanted = [scaled(w, Fraction(n, sum(lengths))) for w, n in zip(shares, lengths, strict=True)]
     return {name: sum((w[name] for w in wanted), Fraction(0)) for name in shares[0]}
 
 
@@ -295,6 +262,7 @@ def _served_in_turn(
 ) -> list[Counts]:  # fmt: skip
     left, counts = dict(caps), []
     for number, (weights, length) in enumerate(zip(shares, lengths, strict=True), 1):
+        _refuse_used_up(weights, left, number, where)
         quotas, found = _apportion(weights, length, left)
         missing = length - sum(found.values())
         if missing > 0:
@@ -311,9 +279,44 @@ def _served_in_turn(
             )
             raise DataError(where, what, do=f"{FILL}, or give the stage other corpora, too")
         counts.append(found)
-        _refuse_vanished(_scaled(quotas, Fraction(1, length)), found, where)
+        _refuse_vanished(scaled(quotas, Fraction(1, length)), found, where)
         left = {name: left[name] - counts[-1][name] for name in left}
     return counts
+
+
+def _empty(weights: Mapping[str, Fraction], room: Counts) -> dict[str, list[str]]:
+    """Corpora with a weight, of whose parts that have one nothing can be read: those parts."""
+    weighed = {
+        corpus: [part for part in parts if weights[part] > 0]
+        for corpus, parts in groups_of(weights).items()
+    }
+    return {
+        corpus: parts for corpus, parts in weighed.items()
+        if parts and not any(room[part] for part in parts)
+    }  # fmt: skip
+
+
+def _refuse_empty(
+    available: Mapping[str, int], caps: Counts, requested: Mapping[str, Fraction], where: str
+) -> None:
+    for corpus, parts in _empty(requested, caps).items():
+        has = ", ".join(f"{part}: {available[part]:,}" for part in parts)
+        limit = ", 0 under max_epochs" if any(available[part] for part in parts) else ""
+        cut = " change its buckets," if parts != [corpus] else ""
+        raise DataError(
+            f"{where}.weights.{corpus}",
+            f"there is nothing to read (sequences of {has}{limit})",
+            do=f"see what is left of it (corpus funnel),{cut} or give it the weight 0",
+        )
+
+
+def _refuse_used_up(weights: Mapping[str, Fraction], left: Counts, number: int, where: str) -> None:
+    for corpus in _empty(weights, left):
+        raise DataError(
+            where,
+            f"stage {number} weighs {corpus}, of which the stages before it leave nothing",
+            do="weigh it less in those, raise max_epochs or lower tokens",
+        )
 
 
 def _refuse_short(

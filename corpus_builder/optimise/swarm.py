@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..mixing.allocation import hamilton
+from ..mixing.apportion import hamilton
 from ..store.errors import DataError, RecipeError
 from .solving import Array
 

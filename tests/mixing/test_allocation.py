@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from corpus_builder.mixing.allocation import (
     Allocation,
+    OnShort,
     Phase,
     allocate,
     allocate_phases,
-    hamilton,
     sequences_in,
-    water_fill,
 )
 from corpus_builder.store.errors import DataError, RecipeError
 
@@ -38,11 +37,6 @@ def test_a_budget_is_rounded_down_to_whole_sequences() -> None:
         sequences_in(255, 256)
     with pytest.raises(RecipeError, match="sequence_length"):
         sequences_in(255, 0)
-
-
-def test_hamilton_gives_the_spare_to_the_largest_remainders_then_the_first_name() -> None:
-    quotas = {"c": Fraction(5, 2), "b": Fraction(5, 2), "a": Fraction(16, 5), "d": Fraction(9, 5)}
-    assert hamilton(quotas) == {"a": 3, "b": 3, "c": 2, "d": 2}
 
 
 @given(mixes())
@@ -87,13 +81,6 @@ def test_redistribute_fills_to_the_caps_in_proportion(mix, epochs: float) -> Non
             assert (a.sequences - 1) / Fraction(weights[a.name]) <= (count + 1) / weight
 
 
-def test_water_filling_keeps_to_caps_exactly() -> None:
-    weights = {"a": Fraction(1, 2), "b": Fraction(3, 10), "c": Fraction(1, 5)}
-    assert water_fill(weights, 100, {"a": 20, "b": 100, "c": 100}) == {"a": 20, "b": 48, "c": 32}
-    assert water_fill(weights, 100, {"a": 20, "b": 30, "c": 40}) == {"a": 20, "b": 30, "c": 40}
-    assert water_fill({"a": Fraction(1), "b": Fraction(0)}, 5, {"a": 9, "b": 9}) == {"a": 5, "b": 0}
-
-
 def test_too_little_data_says_all_a_user_needs_to_decide() -> None:
     with pytest.raises(DataError) as caught:
         allocate(
@@ -110,15 +97,23 @@ def test_too_little_data_says_all_a_user_needs_to_decide() -> None:
     )
 
 
-def test_an_empty_corpus_is_named_as_such() -> None:
-    kw = {"tokens": 100, "sequence_length": 1, "max_epochs": 4}
-    with pytest.raises(DataError, match=r"b: wanted 50 sequences, has 0 .* infinitely many epochs"):
-        allocate({"a": 90, "b": 0}, {"a": 1, "b": 1}, **kw)  # type: ignore[arg-type]
-    made = allocate({"a": 90, "b": 0}, {"a": 1, "b": 1}, on_short="redistribute", **kw)  # type: ignore[arg-type]
-    assert [(a.sequences, a.capped, a.epochs) for a in made] == [
-        (100, False, 100 / 90),
-        (0, True, 0),
-    ]
+@pytest.mark.parametrize("on_short", ["error", "redistribute"])
+def test_a_corpus_of_which_nothing_can_be_read_is_an_error_not_a_zero(on_short: OnShort) -> None:
+    def attempt(available: dict[str, int], weights: dict[str, float], max_epochs: float) -> None:
+        allocate(
+            available, weights, tokens=100, sequence_length=1, max_epochs=max_epochs,
+            on_short=on_short,
+        )  # fmt: skip
+
+    with pytest.raises(
+        DataError, match=r"weights\.b: there is nothing to read .*of b: 0\).*funnel"
+    ):
+        attempt({"a": 90, "b": 0}, {"a": 1, "b": 1}, 4)
+    with pytest.raises(DataError, match=r"sequences of b: 1, 0 under max_epochs\)"):
+        attempt({"a": 300, "b": 1}, {"a": 1, "b": 1}, 0.5)
+    with pytest.raises(DataError, match=r"weights\.b: .* of b\.b0: 0, b\.b1: 0\); .*its buckets"):
+        attempt({"a": 90, "b.b0": 0, "b.b1": 0}, {"a": 1, "b.b0": 1, "b.b1": 2}, 4)
+    attempt({"a": 90, "b": 0}, {"a": 1, "b": 0}, 4)
 
 
 @given(mixes(), st.sampled_from([0.5, 1, 2.25]), st.booleans())
@@ -158,6 +153,27 @@ def test_a_stage_whose_corpora_are_used_up_is_named() -> None:
             max_epochs=1,
             on_short="redistribute",
         )
+
+
+def test_a_corpus_that_earlier_stages_use_up_is_an_error_not_a_zero() -> None:
+    """The last stage is for b, of which the first one takes all."""
+    kw = {"tokens": 100, "sequence_length": 1, "max_epochs": 1, "on_short": "redistribute"}
+    phases = [Phase(0.8, {"a": 1, "b": 1}), Phase(1, {"a": 1, "b": 3})]
+    with pytest.raises(
+        DataError, match=r"^mix: stage 2 weighs b, .* before it leave nothing; weigh"
+    ):
+        allocate_phases({"a": 90, "b": 30}, phases, **kw)  # type: ignore[arg-type]
+    a, b = allocate_phases({"a": 90, "b": 41}, phases, **kw)  # type: ignore[arg-type]
+    assert (a.phases, b.phases) == ((40, 19), (40, 1))
+
+
+def test_a_bucket_that_earlier_stages_use_up_leaves_its_corpus_to_the_others() -> None:
+    weights = {"a": 1, "b.b0": 0.5, "b.b1": 0.5}
+    parts = allocate_phases(
+        {"a": 900, "b.b0": 10, "b.b1": 900}, [Phase(0.5, weights), Phase(1, weights)],
+        tokens=100, sequence_length=1, max_epochs=1, on_short="redistribute",
+    )  # fmt: skip
+    assert [part.phases for part in parts] == [(25, 25), (10, 0), (15, 25)]
 
 
 def test_all_corpora_together_too_short_is_an_error_even_when_redistributing() -> None:
