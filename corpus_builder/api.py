@@ -140,10 +140,10 @@ class Plan:
             RecipeError: no such format, it cannot hold that, or the recipe has nothing of the kind.
             DataError: the run is not finished, or the target is something else.
         """
-        from .export.run import export, usual_target
+        from .export.run import export, target_of
 
         plan = self.definition
-        place = Path(target) if target is not None else usual_target(plan.out, to, what)
+        place = target_of(plan.out, target, to, what)
         return export(plan.context, plan.recipe.name, to, place, what)
 
     def verify(self) -> list[Finding]:

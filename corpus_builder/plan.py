@@ -28,6 +28,7 @@ from .sources.texts import check_texts, list_texts
 from .stages.base import Context, RowStage, Stage
 from .stages.read import BaseStage
 from .stages.rows import is_current
+from .store.errors import SourceError
 from .store.manifest import StageManifest, read_manifest
 
 LEAST_MEMORY = 700 << 20
@@ -112,7 +113,9 @@ def make_plan(recipe: Recipe, out: Path, lent: Lent | None = None) -> Plan:
     kinds: dict[str, str] = {}
     splits: dict[str, tuple[Split, ...]] = {}
     for name, corpus in recipe.corpora.items():
-        kind, files = _files(corpus.source)
+        kind, files = _inputs(
+            corpus.source, built=(out / "recipes" / f"{recipe.name}.json").exists()
+        )
         _check_source(f"corpora.{name}.source", files, corpus.source)
         kinds[name] = kind
         splits[name] = tuple(make_splits(files, kind, corpus.source.split_size))
@@ -132,6 +135,16 @@ def _check_source(where: str, files: Sequence[InputFile], source: Source) -> Non
     elif source.kind == "parquet" and source.on_bad_file == "error":
         named = {key: source.columns[key] for key in source.required_columns}
         check_schema(files[0], Columns(**named, scores=source.scores or {}))
+
+
+def _inputs(source: Source, *, built: bool) -> tuple[str, list[InputFile]]:
+    try:
+        return _files(source)
+    except SourceError as error:
+        if not built:
+            raise
+        do = f"{error.do}; a run that is built is known by its input, and needs it to be there"
+        raise SourceError(error.where, error.what, allowed=error.allowed, do=do) from error
 
 
 def _files(source: Source) -> tuple[str, list[InputFile]]:

@@ -227,6 +227,15 @@ def test_an_input_that_is_not_there_is_told_with_the_nearest_name(
         planned(content, tmp_path)
 
 
+def test_of_a_run_that_is_built_it_is_said_why_its_input_must_be_there(
+    small: Built, inputs: Path
+) -> None:
+    content = recipe(inputs)
+    content["corpora"]["notes"]["source"]["jsonl"] = str(inputs / "gone" / "notes.jsonl")
+    with pytest.raises(SourceError, match="that is built is known by its input, and needs it"):
+        planned(content, small.out)
+
+
 def test_a_column_that_a_parquet_file_lacks_is_told_before_anything_is_read(
     inputs: Path, tmp_path: Path
 ) -> None:

@@ -31,14 +31,14 @@ HOLDS = "; ".join(f"{name}: {about}" for name, about in WHATS.items())
     "--what", type=click.Choice(list(WHATS)), help=f"{HOLDS}.  [default: by format, see below]"
 )
 @click.option(
-    "--target", type=click.Path(path_type=Path),
+    "--target", metavar="PATH",
     help="Folder to make.  [default: exports/FORMAT-WHAT in the run's folder]",
 )  # fmt: skip
 @out_option
 @set_option
 @json_option
 def export_command(
-    recipe: str, to: str, what: str | None, target: Path | None, out: Path | None,
+    recipe: str, to: str, what: str | None, target: str | None, out: Path | None,
     overrides: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Lay out the finished run of RECIPE for a trainer.
@@ -47,10 +47,10 @@ def export_command(
     a hash of every file, how to read it) and tokenizer.json. Exporting again what is there already
     hashes it and changes nothing.
     """
-    from ..export.run import export, usual_target
+    from ..export.run import export, target_of
 
     plan = plan_of(recipe, overrides, out)
-    place = target or usual_target(plan.out, to, what)
+    place = target_of(plan.out, target, to, what)
     replaced = place.resolve() == Path.cwd()
     report = export(plan.context, plan.recipe.name, to, place, what)
     if as_json:

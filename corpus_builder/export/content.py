@@ -137,7 +137,12 @@ class Content:
         for stage in self.context.stages.values():
             if isinstance(stage, HeldoutStage):
                 return stage
-        raise RecipeError("export", "the recipe holds no documents out", do="add heldout:")
+        raise RecipeError(
+            "export",
+            "nanogpt and parquet's text have a validation part of held-out documents, and the "
+            "recipe holds none out",
+            do="add heldout: (the run is then made anew from there on), or take another format",
+        )
 
     def mix_shards(self) -> tuple[Shard, ...]:
         """Shards of the mix, in order."""

@@ -31,7 +31,7 @@ def staged(target: Path) -> Iterator[Path]:
     """
     target = target.resolve()
     folder = target.with_name(f".{target.name}{TEMP_SUFFIX}")
-    with run_lock(folder):
+    with run_lock(folder, "--target"):
         _clear(folder)
         try:
             yield folder

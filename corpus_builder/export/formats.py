@@ -13,7 +13,7 @@ from ..store.errors import RecipeError, did_you_mean
 WHATS = {
     "mix": "the sequences of the mix, in its order",
     "documents": "every training document once, tokenised, with its true ends, by corpus",
-    "text": "every training document once, as text",
+    "text": "every training document once, as text (needs heldout, for validation)",
 }
 
 
@@ -63,7 +63,7 @@ FORMATS = {
                           "chunk is skipped by the reader"},
         ),
         Format(
-            "nanogpt", ("mix",), "nanoGPT train.bin, val.bin, meta.pkl (16 bit)",
+            "nanogpt", ("mix",), "nanoGPT train.bin, val.bin, meta.pkl (16 bit; needs heldout)",
             {"mix": "nanoGPT draws windows at random: the tokens are the mix's, its order is not "
                     "replayed; val.bin holds the held-out documents"},
         ),

@@ -6,6 +6,7 @@ left alone: it is the same export, complete, or an error.
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,11 +15,14 @@ from pathlib import Path
 from ..stages.base import Context, Stage
 from ..stages.buckets import BucketStage
 from ..store.atomic import sha256_file
-from ..store.errors import DataError
+from ..store.errors import DataError, RecipeError
 from .content import Content, sealed
 from .folder import staged
 from .formats import Format, choose, how_to_read
 from .manifest import ExportManifest, Origin, TokenizerEntry, entries_of, read, write
+
+_CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow")
+"""What `datasets` leaves beside a dataset that was mapped or filtered."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,25 @@ class ExportReport:
         return sum(file.bytes for file in self.manifest.files)
 
 
-def usual_target(out: Path, to: str, what: str | None = None) -> Path:
-    """Where an export of the run in `out` goes if nobody says otherwise."""
+def target_of(out: Path, given: str | Path | None, to: str, what: str | None = None) -> Path:
+    """Where an export of the run in `out` goes: where it is told to, or under `exports`.
+
+    Raises:
+        RecipeError: no such format, an empty path, or one inside a folder of the run's own stages.
+    """
     entry, chosen = choose(to, what)
-    return out / "exports" / f"{entry.name}-{chosen}"
+    if given is None:
+        return out / "exports" / f"{entry.name}-{chosen}"
+    if str(given) == "":
+        do = "name a folder, or leave the target out"
+        raise RecipeError("--target", "is empty (a variable without a value?)", do=do)
+    stages = (out / "stages").resolve()
+    if stages in (Path(given).resolve(), *Path(given).resolve().parents):
+        do = "name another folder"
+        raise RecipeError(
+            "--target", f"{given} lies in {stages}, where the run keeps its own", do=do
+        )
+    return Path(given)
 
 
 def export(
@@ -96,11 +115,25 @@ def _there(
             str(target), "exists already, and is not this export",
             do="name another target, or remove it",
         )  # fmt: skip
-    if entries_of(target) != found.files:
-        raise DataError(
-            str(target), "is this export, but its files are not as it says", do="remove it"
-        )
+    wrong = _differences(target, found)
+    if wrong:
+        more = f" and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
+        what = f"is this export, but not as it was written: {', '.join(wrong[:3])}{more}"
+        raise DataError(str(target), what, do="remove it and export again")
     return found
+
+
+def _differences(target: Path, manifest: ExportManifest) -> list[str]:
+    """Files that are missing, changed or not the export's; caches of `datasets` are let be."""
+    known = {file.path: file for file in manifest.files}
+    there = {
+        file.path: file for file in entries_of(target)
+        if file.path in known or not _CACHE.fullmatch(Path(file.path).name)
+    }  # fmt: skip
+    return [
+        f"{path} is {'missing' if path not in there else 'changed'}"
+        for path, file in known.items() if there.get(path) != file
+    ] + [f"{path} is not of it" for path in there if path not in known]  # fmt: skip
 
 
 def _describe(content: Content, recipe: str, entry: Format, what: str) -> ExportManifest:

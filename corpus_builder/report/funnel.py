@@ -150,15 +150,30 @@ def _mix_table(
     title = f"[bold]mix[/] · {config['tokens']:,} tokens, sequences of {config['sequence_length']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("corpus", style="bold")
-    for name in ("weight", "realised", "tokens", "unique", "epochs", "worth"):
+    stages = _stage_shares(corpora)
+    by_stage = [f"stage {number}" for number in range(1, len(stages) + 1)]
+    for name in ("weight", "realised", *by_stage, "tokens", "unique", "epochs", "worth"):
         table.add_column(name, justify="right")
     for name, part in corpora.items():
         table.add_row(
             name, f"{part['requested_weight']:.4f}", f"{part['realised_weight']:.4f}",
+            *(f"{stage[name]:.4f}" for stage in stages),
             f"{part['tokens']:,}", f"{part['unique_tokens']:,}", f"{part['epochs']:.2f}",
             f"{part['effective_tokens']:,}",
         )  # fmt: skip
     return table
+
+
+def _stage_shares(corpora: Mapping[str, Mapping[str, Any]]) -> list[dict[str, float]]:
+    """What each corpus is of every stage of a mix; nothing where there is one stage alone."""
+    counts = [part["sequences_by_stage"] for part in corpora.values()]
+    totals = [sum(stage) for stage in zip(*counts, strict=True)]
+    if len(totals) == 1:
+        return []
+    return [
+        {name: part["sequences_by_stage"][number] / total for name, part in corpora.items()}
+        for number, total in enumerate(totals)
+    ]
 
 
 def _bucket_table(corpus: str, cut: Mapping[str, Any]) -> RenderableType:

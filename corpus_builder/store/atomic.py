@@ -87,8 +87,11 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path, option: str = "--out") -> Iterator[None]:
     """Hold the one lock of a run folder; released by the kernel even on kill -9.
+
+    Args:
+        option: of the command line, that names the folder.
 
     Raises:
         LockedError: another process holds it.
@@ -108,7 +111,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             raise LockedError(
                 str(folder),
                 f"another run holds this folder ({file.read().strip() or 'process unknown'})",
-                do="wait for it to end, or give this run another --out",
+                do=f"wait for it to end, or give this run another {option}",
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()}")

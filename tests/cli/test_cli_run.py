@@ -419,6 +419,30 @@ def test_buckets_are_set_run_shown_and_verified(say: Say, recipe: Path, out: Pat
     assert "mix.buckets.notes: 1 quantiles make 2 buckets, but times has 3 numbers" in error
 
 
+def test_a_staged_mix_is_shown_by_stage(say: Say, recipe: Path, out: Path) -> None:
+    first, last = "{web: 1, notes: 1, code: 0}", "{web: 1, notes: 3, code: 0}"
+    steps = f"[{{until: 50%, weights: {first}}}, {{weights: {last}}}]"
+    code, said, _ = say("run", recipe, "--out", out, "--set", f"mix.stages={steps}")
+    assert code == 0
+    head, web, notes = (line.split() for line in said.split("mix ·")[1].splitlines()[1:4])
+    assert head[:7] == ["corpus", "weight", "realised", "stage", "1", "stage", "2"]
+    # 12,000 tokens are 187 sequences of 64: 93 and 94.
+    rows = {row[0]: row[3:5] for row in (web, notes)}
+    assert [float(share) for share in rows["web"]] == pytest.approx([0.5, 0.25], abs=0.011)
+    assert [float(share) for share in rows["notes"]] == pytest.approx([0.5, 0.75], abs=0.011)
+
+
+def test_a_corpus_used_up_by_an_early_stage_ends_the_run(say: Say, recipe: Path, out: Path) -> None:
+    first, last = "{web: 1, notes: 0, code: 1}", "{web: 0, notes: 1, code: 1}"
+    steps = f"[{{until: 90%, weights: {first}}}, {{weights: {last}}}]"
+    code, _, error = say(
+        "run", recipe, "--out", out, "--set", f"mix.stages={steps}", "--set", "mix.tokens=20k",
+        "--set", "mix.on_short=redistribute", "--set", "mix.max_epochs={code: 0.1}",
+    )  # fmt: skip
+    assert code == 4
+    assert "stage 2 weighs code, of which the stages before it leave nothing" in error
+
+
 def test_gc_says_what_before_it_removes(say: Say, recipe: Path, out: Path) -> None:
     assert "nothing to remove" in say("gc", "--out", out)[1]
     code, _, err = say("gc", "--out", out / "stages")

@@ -20,6 +20,7 @@ from exported import LENGTH, Run
 from corpus_builder.cli.main import cli
 from corpus_builder.export.content import Content
 from corpus_builder.export.formats import FORMATS, choose
+from corpus_builder.export.run import target_of
 from corpus_builder.mixing.allocation import allocate
 from corpus_builder.store.errors import DataError, IntegrityError, RecipeError
 
@@ -115,9 +116,34 @@ def test_another_or_a_damaged_export_is_refused_and_left_alone(narrow: Run, tmp_
     part = target / "part-00000.npy"
     part.write_bytes(part.read_bytes()[:-1] + b"\xff")
     held = content(target)
-    with pytest.raises(DataError, match="not as it says"):
+    with pytest.raises(
+        DataError, match=r"not as it was written: part-00000\.npy is changed; remove"
+    ):
         narrow.export("olmo", target)
     assert content(target) == held
+
+
+def test_files_that_are_missing_or_were_put_beside_are_named(narrow: Run, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    narrow.export("hf", target)
+    (target / "state.json").unlink()
+    (target / "notes.txt").write_text("")
+    with pytest.raises(DataError, match=r"state\.json is missing, notes\.txt is not of it;"):
+        narrow.export("hf", target)
+
+
+def test_what_datasets_caches_beside_an_export_does_no_harm(narrow: Run, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets, which writes the caches")
+    target = tmp_path / "x"
+    narrow.export("hf", target)
+    held = content(target)
+    datasets.load_from_disk(str(target)).map(lambda row: row)
+    cached = content(target).keys() - held.keys()
+    assert cached
+    assert not narrow.export("hf", target).written
+    next(iter(target.glob("cache-*"))).rename(target / "cache.arrow")
+    with pytest.raises(DataError, match=r"cache\.arrow is not of it"):
+        narrow.export("hf", target)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -249,6 +275,16 @@ def test_an_unfinished_run_is_refused(narrow: Run, tmp_path: Path) -> None:
         empty.export("olmo", tmp_path / "x")
 
 
+def test_a_target_goes_where_it_is_told_but_not_among_the_stages(tmp_path: Path) -> None:
+    assert target_of(tmp_path, None, "olmo") == tmp_path / "exports" / "olmo-mix"
+    assert target_of(tmp_path, str(tmp_path / "own"), "olmo") == tmp_path / "own"
+    with pytest.raises(RecipeError, match=r"--target: is empty \(a variable without a value"):
+        target_of(tmp_path, "", "olmo")
+    for inside in (tmp_path / "stages", tmp_path / "x" / ".." / "stages" / "mix-1" / "y"):
+        with pytest.raises(RecipeError, match="where the run keeps its own; name another folder"):
+            target_of(tmp_path, inside, "olmo")
+
+
 def test_names_are_checked() -> None:
     with pytest.raises(RecipeError, match="did you mean 'megatron'"):
         choose("megatrn", None)
@@ -264,5 +300,8 @@ def test_command_line(narrow: Run, tmp_path: Path) -> None:
     again = CliRunner().invoke(cli, [*args, "--target", str(tmp_path / "x"), "--json"])
     shown = json.loads(again.output)
     assert shown["written"] is False and shown["to"] == "olmo"
+    empty = CliRunner().invoke(cli, [*args, "--target", ""])
+    assert isinstance(empty.exception, RecipeError)
+    assert "--target: is empty" in str(empty.exception)
     helped = CliRunner().invoke(cli, ["export", "--help"]).output
     assert all(name in helped for name in FORMATS)

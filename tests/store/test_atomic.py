@@ -94,8 +94,10 @@ def test_sha256_is_of_the_bytes(tmp_path: Path) -> None:
 def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
     process = started(HOLD, tmp_path)
     try:
-        with pytest.raises(LockedError, match=f"process {process.pid}"), run_lock(tmp_path):
-            pass
+        with pytest.raises(LockedError, match=f"process {process.pid}.*another --out"):
+            run_lock(tmp_path).__enter__()
+        with pytest.raises(LockedError, match="another --target"):
+            run_lock(tmp_path, "--target").__enter__()
     finally:
         process.kill()
         process.wait()
