@@ -32,6 +32,7 @@ from ..trial.trial import PRELOAD, build, require_packages
 from .answer import HEADLINE, answer, effects, resamples
 from .choosing import FEWEST, Swarm
 from .proxies import Cost, Follower, base_data, bits_per_byte, runs_of
+from .recipe import rounded, shortest
 from .report import OptimiseReport, write_report
 from .solving import Array
 from .swarm import Room, room_of, swarm
@@ -138,6 +139,7 @@ class _Optimisation:
         settings = self._settings(tokens, machine)
         made, mixes = self._proxies(runs, settings)
         refuse_alike(len(made), runs, settings)
+        self._refuse_tight(settings)
         every = {run.name: run for run in made}
         due = self.trainer.due(every)
         speed = self.trainer.speed(due) if due else None
@@ -169,6 +171,11 @@ class _Optimisation:
             answer=answer(room, measured, seed),
             effects=effects(room, mixes, losses, resamples(len(mixes), seed), self.target),
         )
+
+    def _refuse_tight(self, settings: Settings) -> None:
+        """Before training: whether mixes can be written down for a run of this length."""
+        room, sequences = self._room(settings), self.mix.tokens // self.mix.sequence_length
+        rounded(room, room.natural, shortest(sequences, settings))
 
     def _settings(self, tokens: int, machine: Machine) -> Settings:
         return settings_of(self.trial, self.mix, self.data.vocab, tokens, machine)

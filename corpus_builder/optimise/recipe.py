@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from ..recipe import Recipe, load_recipe
 from ..store.atomic import write_bytes
-from ..store.errors import IntegrityError
+from ..store.errors import DataError, IntegrityError
 from .swarm import Room, under_caps
 
 if TYPE_CHECKING:
+    from ..trial.settings import Settings
     from .answer import Finding
     from .report import OptimiseReport
     from .solving import Array
+
+Whole = npt.NDArray[np.int64]
 
 PLACES = (3, 4, 5, 6)
 """Decimals of a weight: as few as caps that bind leave room for."""
@@ -34,31 +38,67 @@ _FINDINGS: dict[Finding, list[str]] = {
 
 
 def rounded(room: Room, mix: Array, sequences: int, *, keep_all: bool = False) -> dict[str, float]:
-    """Shares as weights with few decimals that sum to 1 and pass no cap.
+    """Shares as weights with few decimals that sum to 1, pass no cap and leave nobody empty.
 
     Args:
         sequences: of the shortest mix made of them; what has none of them gets 0.
         keep_all: such a corpus gets one sequence instead, if its cap allows.
+
+    Raises:
+        DataError: corpora whose caps allow no sequence of the shortest mix are needed to fill it.
     """
-    unit = 10 ** PLACES[0]
-    least = math.ceil(unit / sequences) / unit
-    small = mix < least + 1 / unit
-    floor = np.where(small & (room.most >= least) & keep_all, least, 0)
-    mix = under_caps(np.where(small, 0, mix)[None], room.most)[0]
-    mix = np.where(small, np.maximum(mix, floor), mix * (1 - floor.sum()))
-    mix = under_caps(mix[None], room.most)[0]
     for places in PLACES:
         unit = 10**places
         most = np.floor(room.most * unit + 1e-6).astype(np.int64)
-        counts = np.minimum(np.floor(mix * unit + 1e-9).astype(np.int64), most)
-        by_rest = np.argsort(-(mix * unit - counts), kind="stable")
-        while counts.sum() < unit and (counts < most).any():
-            for j in by_rest:
-                if counts.sum() < unit and counts[j] < most[j]:
-                    counts[j] += 1
-        if counts.sum() == unit:
-            break
-    return {n: round(int(c) / unit, places) for n, c in zip(room.names, counts, strict=True)}
+        least = math.ceil(unit / sequences)
+        low = _least_counts(mix * unit, least, most, keep_all)
+        if low is not None:
+            counts = _counts(mix * unit, low, np.where(low > 0, most, 0))
+            return {
+                n: round(int(c) / unit, places) for n, c in zip(room.names, counts, strict=True)
+            }
+    small = [n for n, each in zip(room.names, most, strict=True) if each < least]
+    none = f": {', '.join(small)} may not fill one sequence of {sequences:,}" if small else ""
+    raise DataError(
+        "mix",
+        f"max_epochs leaves too little room to choose weights in{none}",
+        do="raise max_epochs, lower mix.tokens, or raise trial.tokens (or the budget)",
+    )
+
+
+def _least_counts(wanted: Array, least: int, most: Whole, keep_all: bool) -> Whole | None:
+    """`least` for each corpus that is kept, else 0; None where those kept cannot fill the whole.
+
+    Where the caps of those wanted leave a gap, more are kept, the roomiest first.
+    """
+    unit, can = round(float(wanted.sum())), most >= least
+    kept = can & ((wanted >= least) | (keep_all and bool(can.sum() * least <= unit)))
+    for j in np.argsort(-most, kind="stable"):
+        if most[kept].sum() < unit:
+            kept[j] = can[j]
+    fits = kept.sum() * least <= unit <= most[kept].sum()
+    return np.where(kept, least, 0) if fits else None
+
+
+def _counts(wanted: Array, low: Whole, most: Whole) -> Whole:
+    """Whole numbers near `wanted`, of its sum, within bounds: `low` and what is left above it."""
+    unit = round(float(wanted.sum()))
+    left = unit - int(low.sum())
+    above = np.where(low > 0, np.maximum(wanted - low, 1e-9), 0)
+    if left:
+        above = left * under_caps(above[None] / above.sum(), (most - low) / left)[0]
+    counts: Whole = np.minimum(low + np.floor(above + 1e-9).astype(np.int64), most)
+    by_rest = np.argsort(counts - low - above, kind="stable")
+    while counts.sum() < unit:
+        for j in by_rest:
+            if counts.sum() < unit and counts[j] < most[j]:
+                counts[j] += 1
+    return counts
+
+
+def shortest(sequences: int, settings: Settings) -> int:
+    """Sequences of the shortest mix that is made of the weights: the recipe's own, or a run's."""
+    return min(sequences, settings.steps * settings.sequences)
 
 
 def write_recipe(path: Path, report: OptimiseReport) -> Path:

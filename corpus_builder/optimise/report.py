@@ -23,7 +23,7 @@ from ..store.tables import write_table
 from ..trial.runs import Run
 from ..trial.settings import Settings
 from .answer import LEVEL, POINT, RESAMPLES, Answer, Interval
-from .recipe import rounded, write_recipe
+from .recipe import rounded, shortest, write_recipe
 from .solving import Array
 from .swarm import Room
 
@@ -75,9 +75,8 @@ class OptimiseReport:
     def _rounded(self, mix: Array) -> dict[str, float]:
         """Where the recipe trains its tokenizer, no corpus is left out altogether: the tokenizer
         would be another one, better for what is left in, and a trial would compare that too."""
-        shortest = min(self.sequences, self.settings.steps * self.settings.sequences)
         keep_all = self.recipe.tokenizer.path is None
-        return rounded(self.room, mix, shortest, keep_all=keep_all)
+        return rounded(self.room, mix, shortest(self.sequences, self.settings), keep_all=keep_all)
 
     @property
     def binding(self) -> list[str]:
