@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..stages.base import Context, Stage, data_file
+from ..stages.buckets import BucketStage
 from ..stages.encoder import load_tokenizer
 from ..stages.heldout import HeldoutStage
 from ..stages.mix import MixStage
@@ -93,7 +94,8 @@ class Content:
     @property
     def tokenizer(self) -> Path:
         """Path of tokenizer.json."""
-        return self._encoder.tokenizer.file(self.context)
+        (path,) = self.files(self._encoder.tokenizer, "data", "tokenizer")
+        return path
 
     @cached_property
     def _encoder(self) -> EncodeStage:
@@ -242,11 +244,25 @@ class Content:
     def text(self, shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of a shard of kept text."""
         self._hash(shard.path, shard.sha256)
-        members, start = self.encoders[shard.corpus].members(self.context, shard.unit), 0
+        encode, start = self.encoders[shard.corpus], 0
+        if isinstance(encode, BucketStage):
+            self.files(encode.buckets, "data", shard.unit)
+        members = encode.members(self.context, shard.unit)
         for batch in read_batches(shard.path, columns):
             stop = start + len(batch)
             yield batch if members is None else batch.filter(pa.array(members[start:stop]))
             start = stop
+
+    def files(self, stage: Stage, phase: str, unit: str) -> tuple[Path, ...]:
+        """Paths of a unit's files, which are what its record says.
+
+        Raises:
+            IntegrityError: one is not.
+        """
+        folder, found = self.context.folder(stage), self.context.record(stage, phase, unit).files
+        for file in found:
+            self._hash(folder / file.path, file.sha256)
+        return tuple(folder / file.path for file in found)
 
     def _hash(self, path: Path, sha256: str) -> None:
         """Once a file; buckets share theirs."""

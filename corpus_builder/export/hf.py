@@ -16,8 +16,6 @@ from ..store.arrow_streams import StreamWriter
 from ..store.atomic import json_bytes
 from .content import Batch, Content, check_file
 
-DATASET_FILES = ("dataset_info.json", "state.json")
-
 
 def write(content: Content, what: str, folder: Path) -> dict[str, Any]:
     """Fill `folder`; returns the counts."""
@@ -35,8 +33,8 @@ def _copy_mix(content: Content, folder: Path) -> None:
         target = folder / shard.path.name
         shutil.copyfile(shard.path, target)
         check_file(target, shard.path, shard.sha256)
-    for name in DATASET_FILES:
-        shutil.copyfile(content.context.folder(content.mix) / "data" / name, folder / name)
+    for path in content.files(content.mix, "dataset", "dataset"):
+        shutil.copyfile(path, folder / path.name)
 
 
 def _dataset(content: Content, corpus: str, folder: Path) -> None:
@@ -60,8 +58,8 @@ def _dataset(content: Content, corpus: str, folder: Path) -> None:
         "_output_all_columns": False,
         "_split": None,
     }
-    for name, value in zip(DATASET_FILES, ({"features": features}, state), strict=True):
-        (folder / name).write_bytes(json_bytes(value))
+    (folder / "dataset_info.json").write_bytes(json_bytes({"features": features}))
+    (folder / "state.json").write_bytes(json_bytes(state))
 
 
 def documents_schema(content: Content) -> pa.Schema:

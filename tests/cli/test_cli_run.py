@@ -413,6 +413,11 @@ def test_buckets_are_set_run_shown_and_verified(say: Say, recipe: Path, out: Pat
     assert say("verify", *here)[0] == 0
     assert say("export", *here, "--to", "olmo", "--what", "documents")[0] == 0
     assert (out / "exports" / "olmo-documents" / "notes.b1" / "part-00000.npy").is_file()
+    values = max(out.glob("stages/notes.buckets-*/data/*"), key=lambda path: path.stat().st_size)
+    raw = values.read_bytes()
+    values.write_bytes(raw[:40] + bytes([raw[40] ^ 1]) + raw[41:])
+    code, _, error = say("export", *here, "--to", "parquet", "--what", "text")
+    assert code == 5 and f"{values}: is not what its record says" in error
     code, _, error = say("check", recipe, "--set", f"mix.buckets.notes={cut}", "--set",
                          "mix.buckets.notes.times=[1, 2, 3]")  # fmt: skip
     assert code == 2

@@ -248,6 +248,8 @@ def test_a_store_that_is_not_as_recorded_is_an_error(narrow: Run, tmp_path: Path
         ("docs.documents", "parquet", "text"),
         ("heldout", "parquet", "text"),
         ("heldout", "nanogpt", "mix"),
+        ("tokenizer", "olmo", "mix"),
+        ("tokenizer", "nanogpt", "mix"),
     ],
 )
 def test_one_bit_of_what_is_exported_cannot_change_unseen(
@@ -258,6 +260,7 @@ def test_one_bit_of_what_is_exported_cannot_change_unseen(
     shutil.copytree(narrow.folder, copy, symlinks=True)
     files = [*copy.glob(f"stages/{stage}-*/data/*.arrow")]
     files += copy.glob(f"stages/{stage}-*/data/*.parquet")
+    files += copy.glob(f"stages/{stage}-*/data/tokenizer.json")
     shard = max(files, key=lambda path: path.stat().st_size)
     raw = bytearray(shard.read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -265,6 +268,20 @@ def test_one_bit_of_what_is_exported_cannot_change_unseen(
     context = type(narrow.context)(copy, narrow.context.splits, narrow.context.stages)
     with pytest.raises(IntegrityError, match="sha256 differs"):
         replace(narrow, context=context).export(to, tmp_path / "x", what)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "state.json"])
+def test_what_says_how_the_mix_is_read_cannot_change_unseen(
+    narrow: Run, tmp_path: Path, name: str
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(narrow.folder, copy, symlinks=True)
+    (path,) = copy.glob(f"stages/mix-*/data/{name}")
+    path.write_bytes(path.read_bytes().replace(b"a", b"e", 1))
+    context = type(narrow.context)(copy, narrow.context.splits, narrow.context.stages)
+    with pytest.raises(IntegrityError, match=f"{name}: is not what its record says"):
+        replace(narrow, context=context).export("hf", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
