@@ -114,7 +114,7 @@ class Recipe:
             what = f"recipe {self.name} has no arm {name!r}"
             raise RecipeError(self.tree.where, what, allowed=did_you_mean(name, [*arms, BASE_ARM]))
         changes = arm_nodes(self.tree)[name] if name != BASE_ARM else {}
-        return _read(patch_all(_without_trial(self.tree), changes))
+        return _read(patch_all(_without_trial(self.tree), changes), whole=False)
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -160,26 +160,36 @@ def _overridden(tree: Node, key: str, value: Node) -> Node:
     return found
 
 
-def _read(tree: Node) -> Recipe:
+def _read(tree: Node, *, whole: bool = True) -> Recipe:
+    """The recipe of a tree, checked; not `whole`: an arm, whose mix is never made, only read."""
     problems = Problems()
     reader = Reader(problems)
     recipe = _Builder(reader).recipe(tree)
     problems.raise_any()
-    _check_budgets(recipe, recipe.trial, problems)
-    problems.raise_any()
+    if whole:
+        _check_budgets(recipe, problems)
+        problems.raise_any()
     if recipe.trial:
         _check_arms(recipe, reader)
         problems.raise_any()
     return recipe
 
 
-def _check_budgets(recipe: Recipe, trial: Trial | None, problems: Problems) -> None:
+def _check_budgets(recipe: Recipe, problems: Problems) -> None:
     """What the mix comes to, in its own budget and in that of a trial's runs."""
     if recipe.mix is None:
         return
     check_arithmetic(recipe.mix, recipe.mix.tokens, "mix.tokens", recipe.tree, problems)
-    if trial is not None and trial.tokens is not None:
+    if recipe.trial is not None:
+        _check_runs(recipe, recipe.trial, problems)
+
+
+def _check_runs(recipe: Recipe, trial: Trial, problems: Problems) -> None:
+    """What the mix of a base or an arm comes to in a trial's runs."""
+    if recipe.mix is not None and trial.tokens is not None:
         check_arithmetic(recipe.mix, trial.tokens, "trial.tokens", recipe.tree, problems)
+    elif recipe.mix is not None:
+        check_arithmetic(recipe.mix, recipe.mix.tokens, "mix.tokens", recipe.tree, problems)
 
 
 def _without_trial(tree: Node) -> Node:
@@ -207,8 +217,8 @@ def _check_arms(recipe: Recipe, reader: Reader) -> None:
         patched = _Builder(reader).recipe(tree)
         if len(problems.found) == before:
             check_arm(recipe, name, patched, problems)
-        if len(problems.found) == before:
-            _check_budgets(patched, recipe.trial, problems)
+        if len(problems.found) == before and recipe.trial is not None:
+            _check_runs(patched, recipe.trial, problems)
         if len(problems.found) == before and patched.to_canonical() == base:
             problems.add(where, "changes nothing", do="remove it; A/A arms are the trial's own")
     problems.prefix = ""

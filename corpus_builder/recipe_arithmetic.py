@@ -63,12 +63,13 @@ def _check_weights(
     counts = hamilton({name: share * length for name, share in shares.items()})
     for name, share in shares.items():
         if share > 0 and counts[name] == 0:
+            longer = ", make the stage longer" if len(path) > 1 else ""
             here, part = [*path, name], f"{float(share * length):.3g} of {_sequences(length)}"
             problems.add(
                 tree.locate(["mix", *here]),
                 f"{dotted('mix', here)}: its {part} rounds to none",
                 allowed=f"it gets one for sure from {math.ceil(1 / share):,} sequences on",
-                do=f"raise {key}, raise the weight or set it to 0",
+                do=f"raise {key}{longer}, raise the weight or set it to 0",
             )
 
 

@@ -48,7 +48,8 @@ mix:
         "10: mix.stages[0]: none of the 3,906 sequences of mix.tokens is in it; "
         "make the stage longer or raise mix.tokens",
         "11: mix.stages[1].weights.b: its 0.0156 of 1,562 sequences rounds to none; it gets one "
-        "for sure from 100,001 sequences on; raise mix.tokens, raise the weight or set it to 0",
+        "for sure from 100,001 sequences on; raise mix.tokens, make the stage longer, "
+        "raise the weight or set it to 0",
     ]  # fmt: skip
 
 
@@ -58,9 +59,13 @@ def test_the_shorter_budget_of_a_trial_and_its_arms_are_looked_at_too(tmp_path: 
     assert one.startswith("6: mix.weights.b: its 0.386 of 39 sequences rounds to none")
     assert "raise trial.tokens" in one
     trial = "trial: {model: 1M, tokens: 100k, arms: {less: {mix.weights.b: 0.0001}}}\n"
-    first, second = said(tmp_path, mix + trial)
-    assert first.startswith("7: arm 'less': mix.weights.b: its 0.391 of 3,906 sequences")
-    assert second.startswith("7: arm 'less': mix.weights.b: its 0.039 of 390 sequences")
+    (one,) = said(tmp_path, mix + trial)
+    assert one.startswith("7: arm 'less': mix.weights.b: its 0.039 of 390 sequences")
+    (one,) = said(tmp_path, mix + trial.replace("tokens: 100k, ", ""))
+    assert one.startswith("7: arm 'less': mix.weights.b: its 0.391 of 3,906 sequences")
+    path = tmp_path / "m.yaml"
+    path.write_text(HEAD + mix + trial.replace("100k", "20M"))
+    assert load_recipe(path).arm("less").mix, "an arm is trained, never mixed at mix.tokens"
 
 
 def test_what_others_may_leave_it_is_for_the_data_to_say() -> None:

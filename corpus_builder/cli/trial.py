@@ -200,7 +200,7 @@ def look_text(found: Looked) -> str:
             follows += f", about {duration_text(found.seconds)}"
     elif found.undecided:
         follows = "the budget has no room for more"
-    return f"[bold]look[/]     by the headline after {found.seeds} seeds: {said} · {follows}"
+    return f"[bold]look[/]     by the headline, at {found.seeds} seeds: {said} · {follows}"
 
 
 def prospect_lines(prospect: Prospect) -> list[str]:
@@ -212,7 +212,8 @@ def prospect_lines(prospect: Prospect) -> list[str]:
     ]
     if speed is not None:
         first = " to the first look" if prospect.more else ""
-        most = f"; at most {duration_text(prospect.seconds_at_most)}" if prospect.more else ""
+        whole = prospect.seconds_at_most
+        most = f"; at most {duration_text(whole)}" if prospect.more and whole else ""
         lines.append(
             f"[bold]cost[/]     about {duration_text(prospect.seconds)}{first}, scoring included, "
             f"at {speed}{most}"

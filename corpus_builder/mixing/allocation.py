@@ -301,11 +301,13 @@ def _refuse_empty(
 ) -> None:
     for corpus, parts in _empty(requested, caps).items():
         has = ", ".join(f"{part}: {available[part]:,}" for part in parts)
-        limit = ", 0 under max_epochs" if any(available[part] for part in parts) else ""
+        if any(available[part] for part in parts):
+            what = f"max_epochs allows {corpus} not one sequence (of {has})"
+            raise DataError(where, what, do="raise max_epochs, or leave the corpus out")
         cut = " change its buckets," if parts != [corpus] else ""
         raise DataError(
             f"{where}.weights.{corpus}",
-            f"there is nothing to read (sequences of {has}{limit})",
+            f"there is nothing to read (sequences of {has})",
             do=f"see what is left of it (corpus funnel),{cut} or give it the weight 0",
         )
 

@@ -84,9 +84,10 @@ def _counts(wanted: Array, low: Whole, most: Whole) -> Whole:
     """Whole numbers near `wanted`, of its sum, within bounds: `low` and what is left above it."""
     unit = round(float(wanted.sum()))
     left = unit - int(low.sum())
-    above = np.where(low > 0, np.maximum(wanted - low, 1e-9), 0)
+    above = np.zeros(len(low))
     if left:
-        above = left * under_caps(above[None] / above.sum(), (most - low) / left)[0]
+        beyond = np.where(low > 0, np.maximum(wanted - low, 1e-9), 0)
+        above = left * under_caps(beyond[None] / beyond.sum(), (most - low) / left)[0]
     counts: Whole = np.minimum(low + np.floor(above + 1e-9).astype(np.int64), most)
     by_rest = np.argsort(counts - low - above, kind="stable")
     while counts.sum() < unit:

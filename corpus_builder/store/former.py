@@ -1,13 +1,13 @@
 """The report of an earlier trial or optimiser in a folder, kept when another takes its place.
 
-Invariant: a report is replaced only by one of the same models; any other's files are copied to
+Invariant: a report is replaced only by one that says the same; any other's files are copied to
 `former-<hash8>/` first, with their manifest where they are what it says.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,22 @@ from .atomic import TEMP_SUFFIX, json_bytes, sha256_file
 from .errors import IntegrityError
 from .reports import FORMER, MANIFEST, REPORT, ReportManifest, read_report_manifest
 
-Model = tuple[str, int, str]
-"""Arm, seed and hash."""
 
+def keep_former(folder: Path, report: Mapping[str, Any]) -> Path | None:
+    """Copy the report in `folder` aside, if it says something else than the one to come.
 
-def keep_former(
-    folder: Path, report: Mapping[str, Any], models: Iterable[Model] | None = None
-) -> Path | None:
-    """Copy the report in `folder` aside, if it is another than the one to come.
+    Of the same models, too: a verdict may be another with another margin or target.
 
     Args:
         report: the one to come.
-        models: that it is made of; a report of the same models is no other. None: whatever says
-            something else is another one.
 
     Returns:
-        Where it is now; None where there is none, or no other.
+        Where it is now; None where there is none, or it says the same.
     """
     path = folder / REPORT
     if not path.is_file() or path.read_bytes() == json_bytes(report):
         return None
     manifest = _manifest(folder)
-    if manifest is not None and models is not None and _models(manifest) == {*models}:
-        return None
     if manifest is not None and _matches(folder, manifest):
         kept, left_out = folder / f"{FORMER}{manifest.digest[:8]}", set[str]()
     else:
@@ -53,10 +46,6 @@ def _manifest(folder: Path) -> ReportManifest | None:
         return read_report_manifest(folder)
     except IntegrityError:
         return None
-
-
-def _models(manifest: ReportManifest) -> set[Model]:
-    return {(run.arm, run.seed, run.hash) for run in manifest.runs}
 
 
 def _matches(folder: Path, manifest: ReportManifest) -> bool:

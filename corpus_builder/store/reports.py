@@ -23,7 +23,7 @@ REPORT = "report.json"
 FORMER = "former-"
 """Folders of reports that another one has replaced begin so; the hash of their manifest follows."""
 
-ANEW = "run the command that wrote it again: it is written anew, and no model trained again"
+ANEW = "run the command that wrote it again: it is written anew, from the models there are"
 
 
 class RunEntry(BaseModel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class Prospect:
     Attributes:
         runs: models up to the first look; `to_train` of them are not cached.
         more: models that may be trained after it, where undecided arms may go on.
+        arms: with the base.
         looks: when arms are compared; one, unless undecided arms may go on.
         tokens: of each run.
         speed: None where nothing is to train.
@@ -97,6 +99,7 @@ class Prospect:
     runs: int
     to_train: int
     more: int
+    arms: int
     looks: tuple[Look, ...]
     tokens: int
     speed: Speed | None
@@ -120,10 +123,19 @@ class Prospect:
         return self.speed.seconds(self.to_train, self.tokens) if self.speed else 0.0
 
     @property
-    def seconds_at_most(self) -> float:
-        """With all that may follow the first look, none of it trained before."""
-        most = self.to_train + self.more
-        return self.speed.seconds(most, self.tokens) if self.speed else 0.0
+    def seconds_at_most(self) -> float | None:
+        """With all that may follow the first look, none of it trained before.
+
+        None where no speed was measured, as nothing is to train before that look.
+        """
+        if self.speed is None:
+            return None if self.more else 0.0
+        seconds, left = self.seconds, self.more
+        for look, following in pairwise(self.looks):
+            stretch = min(left, self.arms * (following.seeds - look.seeds))
+            seconds += self.speed.seconds(stretch, self.tokens)
+            left -= stretch
+        return seconds
 
     @property
     def smallest(self) -> float:
@@ -249,6 +261,7 @@ def fit(budget: float, speed: Speed, shape: Shape, wanted: Fit, least: int) -> F
         rest = budget - speed.seconds(models * seeds, tokens)
         more = speed.processes * int(rest / speed.seconds(1, tokens))
         last = min(seeds + more // 2, max(LONGER * wanted.seeds, ENOUGH_SEEDS))
+        more = min(more, (last - seeds) * shape.arms)
     return Fit(seeds, tokens, last, more)
 
 

@@ -310,7 +310,7 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
     """`report.json`, tables of measurements, curves and pairs, and `manifest.json` last; the report
     of another trial is kept aside."""
     content = report.as_json()
-    keep_former(folder, content, [(arm, seed, run.hash) for (arm, seed), run in runs.items()])
+    keep_former(folder, content)
     files = [
         write_report_file(folder, REPORT, content),
         *(

@@ -60,6 +60,10 @@ class Options:
     lr_check: bool = False
     until_decided: bool = False
 
+    def goes_on(self, arms: int) -> bool:
+        """Whether undecided arms may; the base alone (one of `arms`) leaves nothing to decide."""
+        return self.until_decided and arms > 1
+
 
 class Follower(TrainingFollower, Protocol):
     """Who is told what a trial is doing."""
@@ -258,7 +262,7 @@ class _Trial:
         usual = self._settings(design, wanted, Machine())
         machine = self.trainer.machine(design.run(BASE_ARM, 0, usual))
         fitted = self._fitted(design, wanted, machine)
-        tokens, looks = fitted.tokens, self._looks(fitted)
+        tokens, looks = fitted.tokens, self._looks(fitted, design)
         settings = self._settings(design, tokens, machine)
         design = design_of(self.recipe, self.arms, settings.tokens, self.probes)
         seeds = looks[0].seeds
@@ -269,7 +273,7 @@ class _Trial:
             first |= slower_runs(design, settings, seeds)
         due = self.trainer.due(first)
         speed = self.trainer.speed(due) if due else None
-        models = len(first), len(due), fitted.more
+        models = len(first), len(due), fitted.more, len(design.data)
         prospect = self._prospect(design, settings, looks, models, speed)
         self.follower.foreseen(prospect)
         return _Foreseen(design, settings, first, prospect)
@@ -322,14 +326,14 @@ class _Trial:
         if self.options.budget is not None:
             return self._fit(design, self.options.budget, machine)
         seeds = last = self.trial.seeds
-        if self.options.until_decided:
+        if self.options.goes_on(len(design.data)):
             last = LONGER * seeds
         return Fit(seeds, tokens, last, (last - seeds) * len(design.data))
 
-    def _looks(self, fitted: Fit) -> tuple[Look, ...]:
+    def _looks(self, fitted: Fit, design: Design) -> tuple[Look, ...]:
         from .looks import ALPHA, looks_until, one_look
 
-        if self.options.until_decided:
+        if self.options.goes_on(len(design.data)):
             return looks_until(fitted.seeds, fitted.last, ALPHA)
         return one_look(fitted.seeds, ALPHA)
 
@@ -361,11 +365,11 @@ class _Trial:
         arms = len(design.data)
         slower = arms * self._checks_rates(design)
         extra = (1 + len(DAMAGE)) * self.options.self_test + slower
-        return Shape(arms, extra, self.options.until_decided and arms > 1)
+        return Shape(arms, extra, self.options.goes_on(len(design.data)))
 
     def _prospect(
         self, design: Design, settings: Settings, looks: tuple[Look, ...],
-        models: tuple[int, int, int], speed: Speed | None,
+        models: tuple[int, int, int, int], speed: Speed | None,
     ) -> Prospect:  # fmt: skip
         from .prospect import Prospect, as_one_sample, margin_of, power_at
 

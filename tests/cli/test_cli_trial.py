@@ -96,7 +96,7 @@ def test_a_look_says_what_became_of_each_arm_and_what_follows() -> None:
     found = {"a": arm("worse"), "b": arm("cannot tell"), "c": arm("cannot tell", undecided=True)}
     said = look_text(Looked(3, found, 6, 4, 40.0))
     assert said == (
-        "[bold]look[/]     by the headline after 3 seeds: a worse; b for more documents to decide, "
+        "[bold]look[/]     by the headline, at 3 seeds: a worse; b for more documents to decide, "
         "not seeds; c undecided · 6 models more, 2 of them trained already, about 40 s"
     )
     assert look_text(Looked(3, found, 6, 0, 0.0)).endswith("all of them trained already")

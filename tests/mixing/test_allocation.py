@@ -109,11 +109,21 @@ def test_a_corpus_of_which_nothing_can_be_read_is_an_error_not_a_zero(on_short: 
         DataError, match=r"weights\.b: there is nothing to read .*of b: 0\).*funnel"
     ):
         attempt({"a": 90, "b": 0}, {"a": 1, "b": 1}, 4)
-    with pytest.raises(DataError, match=r"sequences of b: 1, 0 under max_epochs\)"):
+    with pytest.raises(
+        DataError, match=r"^mix: max_epochs allows b not one sequence \(of b: 1\); raise"
+    ):
         attempt({"a": 300, "b": 1}, {"a": 1, "b": 1}, 0.5)
     with pytest.raises(DataError, match=r"weights\.b: .* of b\.b0: 0, b\.b1: 0\); .*its buckets"):
         attempt({"a": 90, "b.b0": 0, "b.b1": 0}, {"a": 1, "b.b0": 1, "b.b1": 2}, 4)
     attempt({"a": 90, "b": 0}, {"a": 1, "b": 0}, 4)
+
+
+def test_an_empty_bucket_with_a_weight_of_its_own_is_named_as_such() -> None:
+    with pytest.raises(DataError, match=r"b\.b0: wanted 25 .*has 0 .* infinitely many epochs"):
+        allocate(
+            {"a": 90, "b.b0": 0, "b.b1": 90}, {"a": 2, "b.b0": 1, "b.b1": 1}, tokens=100,
+            sequence_length=1, max_epochs=4,
+        )  # fmt: skip
 
 
 @given(mixes(), st.sampled_from([0.5, 1, 2.25]), st.booleans())

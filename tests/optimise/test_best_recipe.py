@@ -34,8 +34,8 @@ def test_rounded_weights_are_near_and_fit_the_budget(
 
 
 @given(
-    st.lists(st.integers(1, 400), min_size=2, max_size=7), st.integers(10, 2000),
-    st.integers(10, 400), st.integers(0, 50), st.booleans(),
+    st.lists(st.integers(1, 400), min_size=2, max_size=12), st.integers(2, 2000),
+    st.integers(2, 400), st.integers(0, 50), st.booleans(),
 )  # fmt: skip
 def test_nobody_with_a_weight_is_without_a_sequence_however_small(
     sizes: list[int], budget: int, trial: int, seed: int, keep_all: bool
@@ -52,6 +52,7 @@ def test_nobody_with_a_weight_is_without_a_sequence_however_small(
         assert room.most[room.most * short >= 1].sum() < 1 + 1e-5
         assert "leaves too little room" in str(error)
         return
+    assert sum(Fraction(str(weight)) for weight in weights.values()) == 1
     for sequences in (budget, trial):
         parts = allocate(
             available, weights, tokens=sequences, sequence_length=1, max_epochs=4

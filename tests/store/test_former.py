@@ -32,26 +32,20 @@ def names(kept: Path | None) -> list[str]:
     return sorted(path.name for path in kept.iterdir())
 
 
-def test_the_same_models_or_the_same_report_are_no_other_trial(folder: Path) -> None:
-    assert keep_former(folder, NEW, RUNS) is None
-    assert keep_former(folder, OLD, RUNS[:1]) is None
+def test_a_report_that_says_the_same_is_no_other(folder: Path) -> None:
     assert keep_former(folder, OLD) is None
     assert not [*folder.glob("former-*")]
 
 
-def test_other_models_leave_a_copy_of_what_was_there(folder: Path) -> None:
+def test_another_report_leaves_a_copy_of_what_was_there(folder: Path) -> None:
     (folder / "run-0-11111111").mkdir()
-    kept = keep_former(folder, NEW, RUNS[:1])
+    kept = keep_former(folder, NEW)
     assert names(kept) == ["manifest.json", "more.json", "report.json"]
     assert kept is not None and kept.parent == folder
     assert (kept / "more.json").read_bytes() == (folder / "more.json").read_bytes()
     assert read_report_manifest(kept) is not None
-    assert keep_former(folder, NEW, RUNS[:1]) == kept, "once is enough"
+    assert keep_former(folder, NEW) == kept, "once is enough"
     assert [path.name for path in folder.glob("former-*")] == [kept.name]
-
-
-def test_without_models_whatever_says_something_else_is_another_report(folder: Path) -> None:
-    assert names(keep_former(folder, NEW)) == ["manifest.json", "more.json", "report.json"]
 
 
 @pytest.mark.parametrize("damaged", ["", "{}", "[]", None])
@@ -60,14 +54,14 @@ def test_a_damaged_manifest_takes_no_report_with_it(folder: Path, damaged: str |
         (folder / "manifest.json").unlink()
     else:
         (folder / "manifest.json").write_text(damaged)
-    assert names(keep_former(folder, NEW, RUNS)) == ["more.json", "report.json"]
+    assert names(keep_former(folder, NEW)) == ["more.json", "report.json"]
 
 
 def test_a_manifest_of_other_files_is_not_kept_with_them(folder: Path) -> None:
     """As where a run was killed after a new report and before its manifest."""
     write_report_file(folder, "report.json", {"verdict": "equivalent"})
-    assert names(keep_former(folder, NEW, RUNS[:1])) == ["more.json", "report.json"]
+    assert names(keep_former(folder, NEW)) == ["more.json", "report.json"]
 
 
 def test_there_may_be_nothing_to_keep(tmp_path: Path) -> None:
-    assert keep_former(tmp_path, NEW, RUNS) is None
+    assert keep_former(tmp_path, NEW) is None

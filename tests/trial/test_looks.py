@@ -38,6 +38,9 @@ def test_undecided_arms_go_on_to_four_times_the_seeds(seeds: int) -> None:
     )
     anything: Any = SimpleNamespace(data={"base": None, "arm": None})
     fitted = _Trial._fitted(trial, anything, 1_000, anything)
-    looks = _Trial._looks(trial, fitted)
+    looks = _Trial._looks(trial, fitted, anything)
     assert [look.seeds for look in looks] == [seeds, 2 * seeds, 4 * seeds]
     assert fitted.more == 2 * 3 * seeds
+    alone: Any = SimpleNamespace(data={"base": None})
+    fitted = _Trial._fitted(trial, alone, 1_000, alone)
+    assert (fitted.more, len(_Trial._looks(trial, fitted, alone))) == (0, 1), "nothing to decide"

@@ -18,11 +18,12 @@ from corpus_builder.train.statistics.forecast import (
     resolvable_margin,
     smallest_detectable,
 )
-from corpus_builder.trial.looks import Look
+from corpus_builder.trial.looks import Look, looks_until
 from corpus_builder.trial.prospect import (
     ENOUGH_SEEDS,
     MOST_MARGIN,
     Fit,
+    Prospect,
     Shape,
     Speed,
     as_one_sample,
@@ -77,6 +78,7 @@ def test_half_is_kept_for_arms_that_stay_undecided() -> None:
     assert found == Fit(5, 8_000, last=10, more=10)
     longer = fit(10_000, SPEED, Shape(2, goes_on=True), Fit(3, 8_000, 3), least=1_000)
     assert longer.last == ENOUGH_SEEDS
+    assert longer.more == 2 * (ENOUGH_SEEDS - 3), "no more than the looks allow"
 
 
 def test_what_is_kept_buys_looks_however_many_seeds_there_are() -> None:
@@ -89,6 +91,26 @@ def test_what_is_kept_buys_looks_however_many_seeds_there_are() -> None:
 def test_too_short_a_time_says_how_long_it_takes() -> None:
     with pytest.raises(RecipeError, match=r"^--budget: 5\.5 s are too few .* give it 24 s"):
         fit(5.5, SPEED, Shape(2), Fit(3, 50_000, 3), least=7_999)
+
+
+def test_at_most_is_the_sum_of_the_rounds_of_every_stretch_between_looks() -> None:
+    """Two arms on 16 processes: each stretch is one round, however few models it has."""
+    looks, speed = looks_until(3, 12, 0.05), Speed(10_000, 16, 0)
+    power = power_at(looks[-1], 100, 1, 2)
+    found = Prospect(6, 6, 18, 2, looks, 1_000_000, speed, power, 0.025, False)
+    assert found.seconds_at_most == pytest.approx(3 * found.seconds) == pytest.approx(300)
+    # A budget for six models more pays for the stretch to the second look alone.
+    assert replace(found, more=6).seconds_at_most == pytest.approx(200)
+    assert replace(found, more=0, looks=looks[:1]).seconds_at_most == pytest.approx(100)
+
+
+def test_what_may_follow_a_first_look_that_is_trained_has_no_cost_that_is_known() -> None:
+    looks = looks_until(3, 12, 0.05)
+    power = power_at(looks[-1], 100, 1, 2)
+    found = Prospect(6, 0, 18, 2, looks, 1_000_000, None, power, 0.025, False)
+    assert (found.seconds, found.seconds_at_most) == (0, None)
+    assert found.as_json()["models_at_most"] == 24
+    assert replace(found, more=0).seconds_at_most == 0
 
 
 def test_what_was_fitted_is_kept_for_the_same_trial_only(tmp_path: Path) -> None:
