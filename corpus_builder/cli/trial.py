@@ -15,6 +15,7 @@ from .common import (
     counted,
     emit,
     json_option,
+    literal,
     load,
     note_arms_apart,
     out_option,
@@ -231,7 +232,7 @@ def prospect_lines(prospect: Prospect) -> list[str]:
         f"assumed (sd {power.sd_seeds:g} between seeds, {power.sd_documents:g} between documents)"
     )
     lines.append(f"[bold]margin[/]   {prospect.margin:.3f} bits per byte, {_margin(prospect)}")
-    return lines
+    return [*lines, *(f"[yellow]note[/]     {literal(caution)}" for caution in prospect.cautions)]
 
 
 def _margin(prospect: Prospect) -> str:

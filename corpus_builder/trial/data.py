@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from ..mixing.allocation import Allocation, allocate_phases
+from ..mixing.allocation import Allocation, Phase, allocate_phases
 from ..mixing.order import Order, order_of
 from ..stages.base import data_file
 from ..stages.heldout import HeldoutStage
@@ -97,6 +97,9 @@ def _over(names: Sequence[str], data: ArmData) -> list[Allocation]:
 def allocations_of(arm: Arm, tokens: int) -> tuple[Allocation, ...]:
     """Whole sequences of each corpus that a built arm trains on.
 
+    Where caps let others take a corpus' share, a run that is shorter than the mix, in which they
+    would not bind, has the weights that the whole mix comes to.
+
     Args:
         tokens: of each run.
 
@@ -105,9 +108,29 @@ def allocations_of(arm: Arm, tokens: int) -> tuple[Allocation, ...]:
     """
     mix = arm.mix.mix
     available = arm.mix.available(arm.plan.context)
+    phases = mix.phases(available)
+    if mix.on_short == "redistribute" and tokens < mix.tokens:
+        phases = _as_made(arm, phases)
+    return _allocated(arm, phases, tokens)
+
+
+def _as_made(arm: Arm, phases: list[Phase]) -> list[Phase]:
+    """Phases with the weights that they have in the whole mix; as they are where that is short."""
+    try:
+        made = _allocated(arm, phases, arm.mix.mix.tokens)
+    except DataError:
+        return phases  # as `cautions` says
+    return [
+        Phase(phase.until, {part.name: part.phases[number] for part in made})
+        for number, phase in enumerate(phases)
+    ]
+
+
+def _allocated(arm: Arm, phases: list[Phase], tokens: int) -> tuple[Allocation, ...]:
+    mix = arm.mix.mix
     return allocate_phases(
-        available,
-        mix.phases(available),
+        arm.mix.available(arm.plan.context),
+        phases,
         tokens=tokens,
         sequence_length=mix.sequence_length,
         max_epochs=mix.max_epochs,

@@ -94,6 +94,7 @@ class Prospect:
         speed: None where nothing is to train.
         design: of an arm's headline at the last look, with the stated spreads.
         margin: below which a difference does not matter, bits per byte.
+        cautions: what a reader should know before using a verdict.
     """
 
     runs: int
@@ -106,6 +107,7 @@ class Prospect:
     design: Design
     margin: float
     margin_declared: bool
+    cautions: tuple[str, ...] = ()
 
     @property
     def resolvable(self) -> float:
@@ -160,6 +162,7 @@ class Prospect:
             "margin": self.margin,
             "resolvable_margin": self.resolvable,
             "margin_declared": self.margin_declared,
+            "warnings": list(self.cautions),
         }
 
 

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from ..mixing.allocation import Allocation, account
 from ..recipe_trial import BASE_ARM, HEADLINE
-from ..store.errors import DataError
 from ..store.former import keep_former
 from ..store.reports import REPORT, write_report_file, write_report_manifest
 from ..store.tables import write_table
@@ -25,9 +24,7 @@ from ..train.statistics.forecast import smallest_detectable
 from ..train.statistics.measurements import headline_weights
 from ..train.statistics.transfer import Metric, TransferOdds, gap_in_nats, transfer_odds
 from ..train.statistics.verdicts import compare_arms
-from .arms import mix_of
 from .checks import SelfTests, SlowerRate, judge_self_tests, judge_slower
-from .data import FEWEST_DOCUMENTS, allocations_of
 from .looks import ALPHA, Look
 from .measured import Key, Results, measurements
 from .prospect import Prospect
@@ -154,7 +151,7 @@ class TrialReport:
             own_tokenizer=tuple(a.name for a in design.arms.values() if a.own_tokenizer),
             pairing=design.pairing(),
             allocations={arm: data.allocations for arm, data in design.data.items()},
-            warnings=tuple(_warnings(design, settings)),
+            warnings=prospect.cautions,
             results=results,
         )
 
@@ -260,50 +257,6 @@ def _odds(
         arm: transfer_odds(gap_in_nats(found.headline.difference, rate), metric)
         for arm, found in verdicts.items()
     }
-
-
-def _warnings(design: Design, settings: Settings) -> list[str]:
-    """What may keep a verdict from holding where the mix is used."""
-    found = _repetition(design, settings) + [
-        f"{name!r} is not scored: {count} held-out {'text' if count == 1 else 'texts'}, and "
-        f"{FEWEST_DOCUMENTS} are the least"
-        for name, count in design.heldout.few.items()
-    ]
-    for arm, each in design.pairing().items():
-        if not each["nested"]:
-            found.append(f"arm {arm!r}: its mix has other phases, so seeds pair less well")
-    return found
-
-
-def _repetition(design: Design, settings: Settings) -> list[str]:
-    """Arms whose whole mix repeats more than their runs do, or cannot be filled.
-
-    The base's note stands for arms that read a corpus at most half as often again.
-    """
-    mix = mix_of(design.recipe)
-    if settings.tokens >= mix.tokens:
-        return []
-    found: list[tuple[str, str]] = []
-    usual: dict[str, float] = {}  # the base comes first
-    for arm, data in design.data.items():
-        worst = max(data.allocations, key=lambda part: part.epochs)
-        try:
-            there = allocations_of(design.arms[arm], mix.tokens)
-        except DataError as error:
-            said = f"a mix of {mix.tokens:,} tokens cannot be filled: {error.what}"
-            found.append((arm, said))
-            continue
-        times = next(part.epochs for part in there if part.name == worst.name)
-        if arm == BASE_ARM:
-            usual = {part.name: part.epochs for part in there}
-        if times > 1 and (arm == BASE_ARM or times > 1.5 * usual.get(worst.name, 0)):
-            said = (
-                f"the mix is {mix.tokens / settings.tokens:.3g} times as long as a run: corpus "
-                f"{worst.name!r} is read {worst.epochs:.2g} times here, {times:.2g} times there; "
-                "what repetition costs is not measured"
-            )
-            found.append((arm, said))
-    return [said if arm == BASE_ARM else f"arm {arm!r}: {said}" for arm, said in found]
 
 
 def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> None:

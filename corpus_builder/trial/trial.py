@@ -371,6 +371,7 @@ class _Trial:
         self, design: Design, settings: Settings, looks: tuple[Look, ...],
         models: tuple[int, int, int, int], speed: Speed | None,
     ) -> Prospect:  # fmt: skip
+        from .cautions import cautions
         from .prospect import Prospect, as_one_sample, margin_of, power_at
 
         documents = as_one_sample(design.headline, design.heldout.corpora)
@@ -379,5 +380,5 @@ class _Trial:
         declared = self.trial.margin
         return Prospect(
             *models, looks, settings.tokens, speed, power, margin_of(power, declared),
-            declared is not None,
+            declared is not None, cautions(design, settings.tokens),
         )  # fmt: skip

@@ -14,11 +14,14 @@ from spine import corpus, write_recipe
 from tokenizers import Tokenizer, models, pre_tokenizers
 from trials import HALF, Tried, recipe, tried
 
+from corpus_builder.recipe import load_recipe
 from corpus_builder.recipe_trial import HEADLINE
 from corpus_builder.runner import unreferenced
 from corpus_builder.store.errors import CorpusError, DataError, IntegrityError, RecipeError
 from corpus_builder.train.statistics.comparison import Verdict
 from corpus_builder.trial import trial, work
+from corpus_builder.trial.arms import plan_arms
+from corpus_builder.trial.data import allocations_of
 from corpus_builder.trial.prospect import Speed, as_one_sample
 
 STRICTER = {"corpora.notes.filter.gopher.n_words.min": 120}
@@ -310,6 +313,27 @@ def test_what_the_whole_mix_repeats_is_said_of_each_arm(documents: Path, tmp_pat
     cannot = "arm 'most-code': a mix of 150,000 tokens cannot be filled: too little data"
     assert any(line.startswith(cannot) for line in warnings)
     assert not any(line.startswith("the mix is") for line in warnings)  # the base repeats nothing
+
+
+def test_runs_have_the_weights_that_caps_leave_the_whole_mix(
+    documents: Path, tmp_path: Path
+) -> None:
+    """A run is too short for the caps to bind: it would be of a mix that is never made."""
+    changes = {"more": {"mix.weights": {"notes": 0.05, "code": 0.95}}}
+    content = recipe(documents, changes)
+    content["mix"] |= {"weights": {"notes": 0.1, "code": 0.9}, "max_epochs": {"code": 0.25},
+                       "on_short": "redistribute"}  # fmt: skip
+    content["mix"]["tokens"] = 40_000
+    done = tried(content, tmp_path)
+    found = plan_arms(load_recipe(done.out / "recipe.yaml"), done.out)
+    arms = {arm.name: arm for arm in found}
+    tokens = done.report.settings.tokens
+    whole = {part.name: part for part in allocations_of(arms["base"], 40_000)}
+    assert whole["code"].capped and whole["code"].realised < 0.8
+    runs = {name: allocations_of(arm, tokens) for name, arm in arms.items()}
+    for part in runs["base"]:
+        assert abs(part.realised - whole[part.name].realised) * tokens / 64 < 1
+    assert runs["more"] == runs["base"], "in full both are the same mix"
 
 
 def test_arms_of_which_none_can_be_compared_are_refused_before_anything_is_built(
