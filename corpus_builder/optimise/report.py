@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from ..recipe import Recipe
+from ..store.atomic import sha256_file
 from ..store.former import keep_former
 from ..store.reports import REPORT, write_report_file, write_report_manifest
-from ..store.tables import write_table
+from ..store.tables import FileInfo, write_table
 from ..trial.runs import Run
 from ..trial.settings import Settings
 from .answer import LEVEL, POINT, RESAMPLES, Answer, Interval
@@ -27,6 +28,7 @@ from .recipe import rounded, shortest, write_recipe
 from .solving import Array
 from .swarm import Room
 
+BEST = "best.yaml"
 FEW = 4
 """Runs to a corpus; with fewer, regressions are mostly their pulls."""
 
@@ -146,10 +148,12 @@ def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> O
     are kept aside. Returns the report with the recipe's path."""
     folder.mkdir(parents=True, exist_ok=True)
     content = report.as_json()
-    keep_former(folder, content)
-    report = replace(report, path=write_recipe(folder / "best.yaml", report))
+    keep_former(folder, content, editable=[BEST])
+    path = write_recipe(folder / BEST, report)
+    report, sha = replace(report, path=path), sha256_file(path)
     table = _swarm(report, runs)
     files = [
+        FileInfo(BEST, path.stat().st_size, 0, sha, sha),
         write_table(folder, "swarm.parquet", table.schema, table.to_batches()),
         write_report_file(folder, REPORT, content),
     ]

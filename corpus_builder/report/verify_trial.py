@@ -9,18 +9,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
+from ..fingerprint import fingerprint
 from ..plan import Plan
 from ..store.atomic import read_json
 from ..store.errors import IntegrityError
 from ..store.manifest import FileEntry, StageManifest, read_manifest
-from ..store.reports import ANEW, FORMER, MANIFEST, read_report_manifest
+from ..store.reports import ANEW, FORMER, MANIFEST, REPORT, read_report_manifest
 from .verify import Checked, Finding, file_finding, verify, verify_accounts
 
 TRAIN = "delete the models' folders named, if there, and run the same again: they are trained again"
 GONE = "nothing makes a former report again: keep what is whole of it, or delete its folder"
+
+
+class _Record(BaseModel):
+    """A run's `run.json`."""
+
+    identity: dict[str, Any]
+    files: list[FileEntry]
 
 
 def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
@@ -61,6 +70,9 @@ def verify_report(out: Path, name: str, *, former: bool = False) -> Iterator[Che
         yield Checked(0, Finding(f"{name}/{MANIFEST}", error.what, do))
         return
     if manifest is None:
+        if not former and (out / name / REPORT).exists():
+            what = "has no manifest beside it, which would say what it is made of"
+            yield Checked(0, Finding(f"{name}/{REPORT}", what, do))
         return
     yield Checked(0, None)
     yield from _files(out / name, name, manifest.files, do)
@@ -75,11 +87,14 @@ def _run(folder: Path, name: str) -> Iterator[Checked]:
         yield Checked(0, Finding(f"trial, run {name}", what, TRAIN))
         return
     try:
-        files = TypeAdapter(list[FileEntry]).validate_python(read_json(record).get("files"))
-    except (IntegrityError, AttributeError, ValidationError) as error:
+        found = _Record.model_validate(read_json(record))
+        if fingerprint(found.identity)[:8] != name:
+            raise IntegrityError(str(record), "has another identity than the run it is of")
+    except (IntegrityError, ValidationError) as error:
         what = error.what if isinstance(error, IntegrityError) else "is no record of a run"
         yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", what, TRAIN))
         return
+    files = found.files
     yield from _files(record.parent, f"trial/{record.parent.name}", files, TRAIN)
 
 

@@ -7,36 +7,45 @@ Invariant: a report is replaced only by one that says the same; any other's file
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..fingerprint import fingerprint
 from .atomic import TEMP_SUFFIX, json_bytes, sha256_file
 from .errors import IntegrityError
 from .reports import FORMER, MANIFEST, REPORT, ReportManifest, read_report_manifest
 
 
-def keep_former(folder: Path, report: Mapping[str, Any]) -> Path | None:
+def keep_former(
+    folder: Path, report: Mapping[str, Any], editable: Sequence[str] = ()
+) -> Path | None:
     """Copy the report in `folder` aside, if it says something else than the one to come.
 
     Of the same models, too: a verdict may be another with another margin or target.
 
     Args:
         report: the one to come.
+        editable: files of the folder that a user may have changed: then all is kept as well.
 
     Returns:
         Where it is now; None where there is none, or it says the same.
     """
-    path = folder / REPORT
-    if not path.is_file() or path.read_bytes() == json_bytes(report):
+    path, manifest = folder / REPORT, _manifest(folder)
+    if not path.is_file():
         return None
-    manifest = _manifest(folder)
-    if manifest is not None and _matches(folder, manifest):
-        kept, left_out = folder / f"{FORMER}{manifest.digest[:8]}", set[str]()
+    changed = _changed(folder, manifest) if manifest is not None else []
+    edited = [name for name in editable if name in changed and (folder / name).exists()]
+    if path.read_bytes() == json_bytes(report) and not edited:
+        return None
+    if manifest is not None and not changed:
+        files, digest = [*_files(folder)], manifest.digest
     else:
-        kept, left_out = folder / f"{FORMER}{sha256_file(path)[:8]}", {MANIFEST}
+        files = [file for file in _files(folder) if file.name != MANIFEST]
+        digest = fingerprint({file.name: sha256_file(file) for file in files})
+    kept = folder / f"{FORMER}{digest[:8]}"
     if not kept.exists():
-        _copy(folder, kept, left_out)
+        _copy(files, kept)
     return kept
 
 
@@ -48,17 +57,24 @@ def _manifest(folder: Path) -> ReportManifest | None:
         return None
 
 
-def _matches(folder: Path, manifest: ReportManifest) -> bool:
-    """Not where a run was killed between a new report and its manifest."""
-    files = ((folder / file.path, file.sha256) for file in manifest.files)
-    return all(path.is_file() and sha256_file(path) == sha for path, sha in files)
+def _changed(folder: Path, manifest: ReportManifest) -> list[str]:
+    """Files that are not what the manifest says, or not there: edited or damaged since, or of a new
+    report that was killed before its manifest."""
+    return [
+        file.path for file in manifest.files
+        if not (folder / file.path).is_file() or sha256_file(folder / file.path) != file.sha256
+    ]  # fmt: skip
 
 
-def _copy(folder: Path, kept: Path, left_out: set[str]) -> None:
-    made = folder / f".{kept.name}{TEMP_SUFFIX}"
+def _files(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _copy(files: Sequence[Path], kept: Path) -> None:
+    made = kept.with_name(f".{kept.name}{TEMP_SUFFIX}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and not path.name.startswith(".") and path.name not in left_out:
-            shutil.copy2(path, made / path.name)
+    for path in files:
+        shutil.copy2(path, made / path.name)
     made.rename(kept)

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from corpus_builder.cli.optimise import SwarmWatcher, print_report
 from corpus_builder.optimise import answer, choosing, optimise
 from corpus_builder.optimise.optimise import fitted, run_optimise, target_of
 from corpus_builder.optimise.proxies import SEED, Cost
-from corpus_builder.optimise.report import OptimiseReport
+from corpus_builder.optimise.report import OptimiseReport, write_report
 from corpus_builder.plan import Resources
 from corpus_builder.recipe import load_recipe
+from corpus_builder.report.verify_trial import verify_report
 from corpus_builder.store.errors import CorpusError, DataError, RecipeError
 from corpus_builder.train import machine
 from corpus_builder.trial import trial as trials
@@ -164,6 +166,29 @@ def test_the_same_again_trains_nothing_and_says_the_same(done: Optimised) -> Non
     again = optimised(done.out / "recipe.yaml", done.out)
     assert again.cost.to_train == 0
     assert (done.out / "optimise" / "report.json").read_bytes() == before
+
+
+def test_a_changed_recipe_is_named_by_verify_and_kept_when_it_is_written_anew(
+    done: Optimised, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(done.out, out, symlinks=True)
+    entries = json.loads((out / "optimise" / "manifest.json").read_text())["runs"]
+    runs: Any = [
+        SimpleNamespace(name=entry.pop("name"), hash=entry.pop("hash"), identity=entry)
+        for entry in entries
+    ]
+    write_report(out / "optimise", done.report, runs)
+    assert not [*(out / "optimise").glob("former-*")]
+    best = out / "optimise" / "best.yaml"
+    written = best.read_text()
+    best.write_text(written + "# mine\n")
+    found = [c.finding for c in verify_report(out, "optimise") if c.finding]
+    assert [finding.where for finding in found] == ["optimise/best.yaml"]
+    write_report(out / "optimise", done.report, runs)
+    assert best.read_text() == written
+    (kept,) = (out / "optimise").glob("former-*/best.yaml")
+    assert kept.read_text() == written + "# mine\n"
 
 
 def test_what_was_lost_is_trained_again_and_a_larger_swarm_keeps_the_smaller(

@@ -63,5 +63,18 @@ def test_a_manifest_of_other_files_is_not_kept_with_them(folder: Path) -> None:
     assert names(keep_former(folder, NEW)) == ["more.json", "report.json"]
 
 
+def test_what_a_user_changed_is_kept_though_the_report_says_the_same(folder: Path) -> None:
+    (folder / "more.json").write_text("mine")
+    assert keep_former(folder, OLD) is None
+    kept = keep_former(folder, OLD, ["more.json"])
+    assert names(kept) == ["more.json", "report.json"]
+    assert kept is not None and (kept / "more.json").read_text() == "mine"
+    (folder / "more.json").write_text("mine, again")
+    again = keep_former(folder, OLD, ["more.json"])
+    assert again is not None and again != kept, "and so is what was changed once more"
+    (folder / "more.json").unlink()
+    assert keep_former(folder, OLD, ["more.json"]) is None
+
+
 def test_there_may_be_nothing_to_keep(tmp_path: Path) -> None:
     assert keep_former(tmp_path, NEW) is None

@@ -66,6 +66,22 @@ def test_a_record_of_a_run_that_is_none_is_named(folder: Path, half: Tried) -> N
     assert len(said) == 3 and all(finding.endswith("is no record of a run") for finding in said)
 
 
+def test_a_run_whose_record_tells_of_another_is_named(folder: Path, half: Tried) -> None:
+    path = folder / half.folders[0] / "run.json"
+    text = path.read_text()
+    assert '"seed": ' in text
+    path.write_text(text.replace('"seed": ', '"seed": 1', 1))
+    (said,) = findings(folder)
+    assert said.endswith("run.json has another identity than the run it is of")
+
+
+def test_a_report_without_its_manifest_is_named(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (finding,) = found(folder)
+    assert finding.where == "trial/report.json" and finding.what.startswith("has no manifest")
+    assert finding.do.startswith("run the command that wrote it again")
+
+
 def test_a_table_or_run_that_is_not_as_claimed_is_named(folder: Path, half: Tried) -> None:
     first, second, third = half.folders[:3]
     (folder / "measurements.parquet").write_bytes(b"short")
