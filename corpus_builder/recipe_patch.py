@@ -89,7 +89,7 @@ def _set(node: Node, steps: Steps, value: Node, at: Steps) -> Node:
         raise RecipeError(value.where, what, do=f"set {whole} as a whole")
     entries = dict(_expanded(node).mapping or {})
     below = entries.get(steps[0])
-    if at == ("corpora",) and below is None and len(steps) > 1:
+    if at == ("corpora",) and below is None and (len(steps) > 1 or not _is_corpus(value)):
         what, do = f"there is no corpus {steps[0]!r}", "to add one, set it as a whole"
         raise RecipeError(value.where, what, allowed=did_you_mean(steps[0], entries), do=do)
     start = Node({}, value.where) if below is None and len(steps) > 1 else below
@@ -98,6 +98,11 @@ def _set(node: Node, steps: Steps, value: Node, at: Steps) -> Node:
         changed = _expanded(value)
     entries[steps[0]] = changed
     return Node(_without_rivals(entries, steps[0], at), node.where)
+
+
+def _is_corpus(value: Node) -> bool:
+    """Whether it may stand for a corpus of its own; what is no mapping is refused elsewhere."""
+    return value.mapping is None or "source" in (_expanded(value).mapping or {})
 
 
 def _merge(node: Node, value: Node, at: Steps) -> Node:

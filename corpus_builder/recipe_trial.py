@@ -27,6 +27,9 @@ HEADLINE = "headline"
 """What reports call the weighted mean over corpora that counts; no corpus and no arm of a trial may
 have this name."""
 
+FEWEST_DOCUMENTS = 2
+"""A corpus with fewer held-out documents shows no spread between documents."""
+
 FIXED = ("name", "description", "heldout", "trial")
 """Blocks that all arms share."""
 
@@ -111,6 +114,11 @@ def check_trial(recipe: Recipe, problems: Problems) -> None:
     for key, why in (("mix", "trains on the mix"), ("heldout", "is scored on held-out text")):
         if key not in entries or entries[key].value == OFF:
             problems.add(where, f"a trial {why}", do=f"add {key}:")
+    if recipe.heldout and recipe.heldout.max_documents < FEWEST_DOCUMENTS:
+        what = f"heldout.max_documents is {recipe.heldout.max_documents}"
+        allowed = f"a trial needs {FEWEST_DOCUMENTS} held-out documents of a corpus, at least"
+        place = recipe.tree.locate(["heldout", "max_documents"])
+        problems.add(place, what, allowed=allowed, do="raise it")
     for path in recipe.scored_as(HEADLINE):
         what = f"{'.'.join(path)}: a trial calls its weighted mean so"
         problems.add(recipe.tree.locate(path), what, do="rename it")

@@ -225,6 +225,18 @@ def test_a_patch_never_changes_its_input(patches: list[tuple[str, Any]]) -> None
     assert tree.plain() == before
 
 
+@pytest.mark.parametrize("path", ["corpora.wep.dedup", "corpora.wep", "corpora"])
+def test_a_corpus_that_is_not_there_is_named_with_the_nearest(path: str) -> None:
+    value = {"corpora": {"wep": {"dedup": "off"}}}
+    for step in path.split("."):
+        value = value[step]
+    with pytest.raises(
+        RecipeError, match=r"no corpus 'wep'; allowed: web .*mean 'web'.*to add one"
+    ):
+        patched(path, value)
+    assert patched("corpora.new", {"source": {"sample": "code"}})["corpora"]["new"]
+
+
 def test_a_mapping_of_patches_is_applied_in_order() -> None:
     given_changes: Mapping[str, Node] = {
         "mix.seed": yamlfile.node_of(1, "p"),

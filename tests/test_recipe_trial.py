@@ -26,6 +26,12 @@ def load(folder: Path, *overrides: str) -> Recipe:
     return load_recipe(write(folder), overrides)
 
 
+def test_too_few_held_out_documents_for_a_trial_are_told_with_the_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, "max_documents: 1k", "max_documents: 1")
+    said = refused(path)
+    assert "r.yaml:23: heldout.max_documents is 1; a trial needs 2 held-out documents" in said
+
+
 @pytest.mark.parametrize(
     ("new", "said"),
     [

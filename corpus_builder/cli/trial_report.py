@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .common import literal
 
@@ -127,7 +127,8 @@ def _comparisons(report: TrialReport) -> Any:
     table = Table(title="\ndifference to the base", box=None, pad_edge=False, title_justify="left")
     for title in ("arm", "on", "difference", "interval", "p (Holm)", "verdict"):
         numeric = title in ("difference", "interval", "p (Holm)")
-        table.add_column(title, justify="right" if numeric else "left")
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        table.add_column(title, justify=justify, no_wrap=title != "verdict")
     for arm in report.arms[1:]:
         for name, found in report.of_arm(arm).items():
             low, high = found.interval

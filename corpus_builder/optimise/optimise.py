@@ -35,7 +35,7 @@ from .proxies import Cost, Follower, base_data, bits_per_byte, runs_of
 from .recipe import rounded, shortest
 from .report import OptimiseReport, write_report
 from .solving import Array
-from .swarm import Room, room_of, swarm
+from .swarm import MOST_RUNS, Room, room_of, swarm
 
 FEWEST_RUNS = 12
 
@@ -48,7 +48,7 @@ def run_optimise(
 
     Args:
         out: the run's folder; models lie in `trial/` below it, the answer in `optimise/`.
-        runs: of the swarm, FEWEST_RUNS or more.
+        runs: of the swarm, FEWEST_RUNS to MOST_RUNS.
         budget: seconds that training may take; fits the runs' tokens, then their number, to it.
 
     Raises:
@@ -60,8 +60,8 @@ def run_optimise(
     """
     require_packages()
     target = target_of(recipe)
-    if runs < FEWEST_RUNS:
-        what, allowed = f"{runs} runs", f"allowed: {FEWEST_RUNS} or more"
+    if not FEWEST_RUNS <= runs <= MOST_RUNS:
+        what, allowed = f"{runs:,} runs", f"allowed: {FEWEST_RUNS} to {MOST_RUNS:,}"
         raise RecipeError("runs", what, allowed=allowed, do="better 4 to 10 for each corpus")
     base = Arm(BASE_ARM, make_plan(recipe, out))
     build([base], resources, follower)

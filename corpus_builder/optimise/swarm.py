@@ -25,6 +25,9 @@ FLATTENED = 0.5
 POOL = 512
 """Mixes drawn of each concentration, of which the swarm takes those that fill the most space."""
 
+MOST_RUNS = len(CONCENTRATIONS) * POOL
+"""There are no more mixes to take from."""
+
 
 @dataclass(frozen=True)
 class Room:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..recipe_trial import BASE_ARM
+from ..recipe_trial import BASE_ARM, FEWEST_DOCUMENTS
 from ..store.errors import DataError
 from .arms import mix_of
-from .data import FEWEST_DOCUMENTS, allocations_of, nests
+from .data import allocations_of, nests
 
 if TYPE_CHECKING:
     from .design import Design

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..mixing.allocation import Allocation, Phase, allocate_phases
 from ..mixing.order import Order, order_of
+from ..recipe_trial import FEWEST_DOCUMENTS
 from ..stages.base import data_file
 from ..stages.heldout import HeldoutStage
 from ..stages.tokenizer import TokenizerStage
@@ -24,9 +25,6 @@ from .pairing import Alignment, PlacesFile, read_alike
 TEXT_CHARACTERS = 8_000
 """Of each held-out document are scored: a few books must not cost more than all training. A text of
 a user's own is scored in pieces of at most so many."""
-
-FEWEST_DOCUMENTS = 2
-"""A corpus with fewer shows no spread between documents."""
 
 
 @dataclass(frozen=True)
@@ -263,8 +261,9 @@ def heldout_of(base: Arm, needed: Sequence[str]) -> Heldout:
     counts = {name: len({*found[name][0]}) for name in names if name in found}
     for name in needed:
         if counts.get(name, 0) < FEWEST_DOCUMENTS:
-            what = f"{counts.get(name, 0)} held-out documents of {name!r}"
-            do = "raise heldout.share, or leave it out of trial.target"
+            count = counts.get(name, 0)
+            what = f"{count} held-out document{'' if count == 1 else 's'} of {name!r}"
+            do = "raise heldout.share, or declare a trial.target without it"
             if name in own:
                 do = f"give heldout.texts.{name} other texts: of near-duplicates one counts"
             raise DataError("trial", what, allowed=f"at least {FEWEST_DOCUMENTS} are needed", do=do)

@@ -19,13 +19,12 @@ from ..engine import LocalEngine
 from ..plan import Resources
 from ..recipe import Recipe
 from ..recipe_files import check_trial_files
-from ..recipe_trial import BASE_ARM, refuse_if_all_apart
+from ..recipe_trial import BASE_ARM, FEWEST_DOCUMENTS, refuse_if_all_apart
 from ..runner import Silent, Watcher, run_plan
 from ..sources.texts import list_texts, read_texts
 from ..store.atomic import run_lock
 from ..store.errors import CorpusError, RecipeError
 from .arms import Arm, forget_former_arms, mix_of, plan_arms, trial_of
-from .data import FEWEST_DOCUMENTS
 from .design import Design, design_of
 from .probes import Probe, probes_of
 from .runs import Result, Run

@@ -12,7 +12,14 @@ import pytest
 from rich.console import Console
 
 from corpus_builder.cli.trial import Duration, look_text
-from corpus_builder.cli.trial_report import _needed, _scores, _self_tests, _slower, print_report
+from corpus_builder.cli.trial_report import (
+    _comparisons,
+    _needed,
+    _scores,
+    _self_tests,
+    _slower,
+    print_report,
+)
 from corpus_builder.train.statistics.comparison import SeedsNeeded
 from corpus_builder.trial.looks import Looked
 from corpus_builder.trial.scores import Score
@@ -69,6 +76,22 @@ def test_arms_of_fewer_seeds_than_the_base_say_so() -> None:
         screen.print(_scores(report))
         said = screen.file.getvalue()  # type: ignore[attr-defined]
         assert ("seeds" in said) == shown
+
+
+def test_where_room_is_short_verdicts_wrap_and_numbers_do_not() -> None:
+    needed = SeedsNeeded(22, 15, True)
+    found: Any = SimpleNamespace(
+        interval=(-0.0559, 0.0143), difference=-0.0208, p_holm=0.000284, verdict="cannot tell",
+        identical=False, within_margin=False, needed=needed,
+    )  # fmt: skip
+    report: Any = SimpleNamespace(
+        arms=["base", "a-long-name"], of_arm=lambda arm: {"headline": found}
+    )
+    screen = Console(file=StringIO(), width=80)
+    screen.print(_comparisons(report))
+    said = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "a-long-name  headline     -0.0208  -0.0559 to +0.0143  0.000284  cannot tell" in said
+    assert max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_two_texts_alike_are_one(documents: Path, tmp_path: Path) -> None:
     (tmp_path / "own-long-2.md").write_text(f"{text} One more.")
     content = recipe(documents, {"half": HALF}, target={"mine": 1})
     content["heldout"]["texts"] = {"mine": str(tmp_path / "own-long*.md")}
-    said = r"1 held-out documents of 'mine'.*give heldout\.texts\.mine other texts"
+    said = r"1 held-out document of 'mine'.*give heldout\.texts\.mine other texts"
     with pytest.raises(DataError, match=said):
         tried(content, tmp_path / "out")
 

@@ -359,8 +359,8 @@ def test_a_corpus_too_short_for_an_arm_names_the_arm(documents: Path, tmp_path: 
 
 def test_too_few_held_out_documents_are_refused(documents: Path, tmp_path: Path) -> None:
     content = recipe(documents, {"half": HALF})
-    content["heldout"]["max_documents"] = 1
-    with pytest.raises(DataError, match=r"raise heldout\.share"):
+    content["heldout"]["share"] = "0.5%"
+    with pytest.raises(DataError, match=r"held-out documents? of .*; raise heldout\.share"):
         tried(content, tmp_path)
 
 
