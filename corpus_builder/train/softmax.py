@@ -2,6 +2,7 @@
 
 Invariant: rows are independent and each is summed in a fixed order. Arrays are contiguous, and
 overwritten by the result: `float32`, or bf16 as its bits in `uint16`; sums are float32 always.
+Results do not depend on what was compiled before.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from numba import njit
 
 from .bf16 import narrowed, widened
 
-# Sums may be reordered into vector lanes; NaN and infinity keep their meaning.
-_HOW = {
-    "cache": True, "fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy",
-}  # fmt: skip
+# Sums may be reordered into vector lanes; NaN and infinity keep their meaning. The order depends on
+# how a function is built into another, and that on which of them were kept on disk: so passes
+# alone are kept, each with its pieces inside.
+_MATHS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy"}
+_PASS = {"cache": True, **_MATHS}
+_PIECE = {"inline": "always", **_MATHS}
+_COPY = {"forceinline": True, **_MATHS}  # by LLVM: inlined by numba these take twice as long
 _LOWEST = np.float32(-87)  # e to it is the least normal number, about
 _LOG2_E = np.float32(1.44269504)
 _LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
@@ -22,7 +26,7 @@ _MANTISSA = np.int32(23)
 _VECTOR = 32  # numbers in two registers
 
 
-@njit("f4(f4)", **_HOW)
+@njit(**_PIECE)
 def exponential(x):  # type: ignore[no-untyped-def]
     """e^x for x from -87 to 88, to 5e-7 of it; e^-87 below, and where x is NaN.
 
@@ -42,19 +46,19 @@ def exponential(x):  # type: ignore[no-untyped-def]
     return np.int32(bits).view(np.float32)
 
 
-@njit("void(u2[::1], f4[::1])", **_HOW)
+@njit(**_COPY)
 def _widen(bits, row):  # type: ignore[no-untyped-def]
     for i in range(len(row)):
         row[i] = widened(bits[i])
 
 
-@njit("void(f4[::1], u2[::1])", **_HOW)
+@njit(**_COPY)
 def _narrow(row, bits):  # type: ignore[no-untyped-def]
     for i in range(len(row)):
         bits[i] = narrowed(row[i])
 
 
-@njit("f4(f4[::1], f4)", **_HOW)
+@njit(**_PIECE)
 def _normalised(row, highest):  # type: ignore[no-untyped-def]
     """Softmax of a row in place; its log-partition."""
     total = np.float32(0)
@@ -67,7 +71,7 @@ def _normalised(row, highest):  # type: ignore[no-untyped-def]
     return highest + np.log(total)
 
 
-@njit("void(f4[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_HOW)
+@njit("void(f4[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_PASS)
 def loss_slopes(  # type: ignore[no-untyped-def]
     logits, vocab, highest, targets, z_twice, partition, chosen, steep
 ):
@@ -87,7 +91,7 @@ def loss_slopes(  # type: ignore[no-untyped-def]
         logits[n, targets[n]] -= np.float32(1) / steep[n]
 
 
-@njit("void(u2[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_HOW)
+@njit("void(u2[:,::1], i8, f4[::1], i8[::1], f4, f4[::1], f4[::1], f4[::1])", **_PASS)
 def loss_slopes_bf16(  # type: ignore[no-untyped-def]
     logits, vocab, highest, targets, z_twice, partition, chosen, steep
 ):
@@ -102,7 +106,7 @@ def loss_slopes_bf16(  # type: ignore[no-untyped-def]
         _narrow(row, logits[n, :vocab])
 
 
-@njit("void(f4[::1], f4)", **_HOW)
+@njit(**_PIECE)
 def _chances(row, scale):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for i in range(len(row)):
@@ -113,7 +117,7 @@ def _chances(row, scale):  # type: ignore[no-untyped-def]
         row[i] *= factor
 
 
-@njit("void(f4[:,:,::1], i8, f4)", **_HOW)
+@njit("void(f4[:,:,::1], i8, f4)", **_PASS)
 def attention_chances(scores, first, scale):  # type: ignore[no-untyped-def]
     """scores `[M, Q, K]` of tokens from `first` on -> causal softmax of scale * scores.
 
@@ -127,7 +131,7 @@ def attention_chances(scores, first, scale):  # type: ignore[no-untyped-def]
             scores[m, n, end:] = 0
 
 
-@njit("void(u2[:,:,::1], i8, f4)", **_HOW)
+@njit("void(u2[:,:,::1], i8, f4)", **_PASS)
 def attention_chances_bf16(scores, first, scale):  # type: ignore[no-untyped-def]
     """As `attention_chances`."""
     wide = np.empty(scores.shape[2], np.float32)
@@ -141,13 +145,13 @@ def attention_chances_bf16(scores, first, scale):  # type: ignore[no-untyped-def
             scores[m, n, end:] = 0
 
 
-@njit("i8(i8, i8)", **_HOW)
+@njit(**_PIECE)
 def _whole(end, most):  # type: ignore[no-untyped-def]
     """Up to where chances are gone through: whole vectors, the last of them zeros."""
     return min((end + _VECTOR - 1) // _VECTOR * _VECTOR, most)
 
 
-@njit("void(f4[::1], f4[::1], f4)", **_HOW)
+@njit(**_PIECE)
 def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
     mean = np.float32(0)
     for i in range(len(grad)):
@@ -156,7 +160,7 @@ def _slopes(chances, grad, scale):  # type: ignore[no-untyped-def]
         grad[i] = scale * chances[i] * (grad[i] - mean)
 
 
-@njit("void(f4[:,:,::1], f4[:,:,::1], i8, f4)", **_HOW)
+@njit("void(f4[:,:,::1], f4[:,:,::1], i8, f4)", **_PASS)
 def attention_slopes(chances, grad, first, scale):  # type: ignore[no-untyped-def]
     """grad of chances `[M, Q, K]`, finite -> that of scores, through `attention_chances`."""
     for m in range(grad.shape[0]):
@@ -166,7 +170,7 @@ def attention_slopes(chances, grad, first, scale):  # type: ignore[no-untyped-de
             grad[m, n, end:] = 0
 
 
-@njit("void(u2[:,:,::1], u2[:,:,::1], i8, f4)", **_HOW)
+@njit("void(u2[:,:,::1], u2[:,:,::1], i8, f4)", **_PASS)
 def attention_slopes_bf16(chances, grad, first, scale):  # type: ignore[no-untyped-def]
     """As `attention_slopes`."""
     wide, wide_grad = np.empty(grad.shape[2], np.float32), np.empty(grad.shape[2], np.float32)

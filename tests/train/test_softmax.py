@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +16,32 @@ from hypothesis import strategies as st
 from corpus_builder.train import softmax
 from corpus_builder.train.softmax import exponential
 
+ALL_PASSES = """
+import hashlib, numpy as np
+from corpus_builder.train import softmax, squares
+
+rng, found = np.random.default_rng(5), hashlib.sha256()
+
+def call(apply, *arguments, bf16):
+    arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in arguments[0]]
+    if bf16:
+        arrays = [(array.view(np.uint32) >> 16).astype(np.uint16) for array in arrays]
+    apply(*arrays, *arguments[1:])
+    for array in (*arrays, *arguments[1:]):
+        found.update(np.asarray(array).tobytes())
+
+targets = rng.integers(0, 300, 9)
+for end in ("", "_bf16"):
+    out = [np.empty(9, np.float32) for _ in range(3)]
+    loss, bf16 = [getattr(softmax, "loss_slopes" + end), bool(end)]
+    call(loss, [(9, 300)], 300, np.ones(9, np.float32), targets, 1e-4, *out, bf16=bf16)
+    call(getattr(softmax, "attention_chances" + end), [(3, 70, 70)], 0, 0.2, bf16=bf16)
+    call(getattr(softmax, "attention_slopes" + end), [(3, 70, 70)] * 2, 0, 0.2, bf16=bf16)
+    call(getattr(squares, "squared_relu" + end), [(9, 300)], bf16=bf16)
+print(found.hexdigest())
+"""
+"""Prints a digest of what all passes make of the same numbers."""
+
 
 def bits(x):
     return x.view(torch.uint16).numpy()
@@ -18,12 +49,14 @@ def bits(x):
 
 @given(st.floats(-87, 88, width=32))
 def test_the_exponential_is_that_of_float64(x):
-    assert float(exponential(x)) == pytest.approx(float(np.exp(np.float64(x))), rel=5e-7)
+    assert float(exponential(np.float32(x))) == pytest.approx(
+        float(np.exp(np.float64(x))), rel=5e-7
+    )
 
 
 @pytest.mark.parametrize("x", [-88.0, -1e30, -np.inf, np.nan])
 def test_the_exponential_of_less_is_next_to_nothing(x):
-    assert float(exponential(x)) == pytest.approx(float(np.exp(-87.0)), rel=1e-6)
+    assert float(exponential(np.float32(x))) == pytest.approx(float(np.exp(-87.0)), rel=1e-6)
 
 
 @pytest.mark.parametrize("z_twice", [0.0, 0.3])
@@ -72,3 +105,23 @@ def test_attention_looks_back_only_and_its_slopes_are_the_gradient(dtype, first,
     torch.testing.assert_close(grad.float(), leaf.grad, **close)
     assert not scores[:, ahead].any()
     assert not grad[:, ahead].any()
+
+
+def test_bits_do_not_depend_on_what_was_compiled_before(tmp_path: Path) -> None:
+    """All compiled, all loaded, some loaded: runs go on and are compared across processes."""
+
+    def digest() -> str:
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", ALL_PASSES]
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    anew, loaded = digest(), digest()
+    kept = sorted(tmp_path.rglob("*.nb?"))
+    names = sorted({path.name.partition("-")[0] for path in kept})
+    for path in kept:
+        if names.index(path.name.partition("-")[0]) % 2 == 0:
+            path.unlink()
+    assert len(anew) == 65
+    assert [loaded, digest()] == [anew, anew]
