@@ -242,8 +242,9 @@ def _margin(prospect: Prospect) -> str:
     seeds = prospect.design.seeds
     if prospect.resolvable <= prospect.margin:
         return f"which {seeds} seeds could resolve"
+    above = math.ceil(prospect.resolvable * 1000) / 1000  # not as the margin, which it exceeds
     return (
-        f"the widest that is not declared; {seeds} seeds could resolve {prospect.resolvable:.3f}, "
+        f"the widest that is not declared; {seeds} seeds could resolve {above:.3f}, "
         'so do not expect "equivalent"'
     )
 

@@ -134,10 +134,15 @@ def _comparisons(report: TrialReport) -> Any:
             low, high = found.interval
             colour = _COLOURS[str(found.verdict)]
             table.add_row(
-                arm, name, f"{found.difference:+.4f}", f"{low:+.4f} to {high:+.4f}",
+                arm, name, f"{found.difference:+.4f}", f"{_end(low)} to {_end(high)}",
                 f"{found.p_holm:.3g}", f"[{colour}]{found.verdict}[/]{_needed(found)}",
             )  # fmt: skip
     return table
+
+
+def _end(bound: float) -> str:
+    """Of an interval; 0 alone where it is cut off there, as a difference is shown."""
+    return "0" if bound == 0 else f"{bound:+.4f}"
 
 
 def _needed(found: Comparison) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from corpus_builder.cli.trial import Duration, look_text
+from corpus_builder.cli.trial import Duration, _margin, look_text
 from corpus_builder.cli.trial_report import (
     _comparisons,
     _needed,
@@ -92,6 +92,39 @@ def test_where_room_is_short_verdicts_wrap_and_numbers_do_not() -> None:
     said = screen.file.getvalue()  # type: ignore[attr-defined]
     assert "a-long-name  headline     -0.0208  -0.0559 to +0.0143  0.000284  cannot tell" in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+def test_an_interval_that_is_cut_off_at_0_ends_at_0_alone() -> None:
+    cut: Any = SimpleNamespace(
+        interval=(-0.3518, 0.0), difference=-0.171, p_holm=0.0146, verdict="better",
+        identical=False, within_margin=False, needed=None,
+    )  # fmt: skip
+    near: Any = SimpleNamespace(**{**vars(cut), "interval": (-0.3518, -0.00001)})
+    report: Any = SimpleNamespace(
+        arms=["base", "arm"], of_arm=lambda arm: {"code": cut, "headline": near}
+    )
+    screen = Console(file=StringIO(), width=100)
+    screen.print(_comparisons(report))
+    said = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "-0.3518 to 0 " in said
+    assert "-0.3518 to -0.0000 " in said
+
+
+@pytest.mark.parametrize(
+    ("resolvable", "said"),
+    [
+        (0.0242, "which 12 seeds could resolve"),
+        (0.0252, "12 seeds could resolve 0.026, so"),
+        (0.0768, "12 seeds could resolve 0.077, so"),
+    ],
+)
+def test_what_seeds_resolve_never_looks_like_a_margin_that_it_exceeds(
+    resolvable: float, said: str
+) -> None:
+    prospect: Any = SimpleNamespace(
+        margin=0.025, margin_declared=False, resolvable=resolvable, design=SimpleNamespace(seeds=12)
+    )
+    assert said in _margin(prospect)
 
 
 @pytest.mark.parametrize(
