@@ -37,7 +37,8 @@ def cautions(design: Design, tokens: int) -> tuple[str, ...]:
 def _repetition(design: Design, tokens: int) -> list[str]:
     """Arms whose whole mix repeats more than their runs do, or cannot be filled.
 
-    The base's note stands for arms that read a corpus at most half as often again.
+    The base's note stands for arms that read a corpus at most half as often again, or cannot be
+    filled for the same reason.
     """
     mix = mix_of(design.recipe)
     if tokens >= mix.tokens:
@@ -50,7 +51,8 @@ def _repetition(design: Design, tokens: int) -> list[str]:
             there = allocations_of(design.arms[arm], mix.tokens)
         except DataError as error:
             said = f"a mix of {mix.tokens:,} tokens cannot be filled: {error.what}"
-            found.append((arm, said))
+            if (BASE_ARM, said) not in found:
+                found.append((arm, said))
             continue
         times = next(part.epochs for part in there if part.name == worst.name)
         if arm == BASE_ARM:

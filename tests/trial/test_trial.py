@@ -315,6 +315,23 @@ def test_what_the_whole_mix_repeats_is_said_of_each_arm(documents: Path, tmp_pat
     assert not any(line.startswith("the mix is") for line in warnings)  # the base repeats nothing
 
 
+def test_what_keeps_base_and_arms_from_being_filled_is_said_once(
+    documents: Path, tmp_path: Path
+) -> None:
+    step = {"until": "80%", "weights": {"notes": 0.2, "code": 0.8}}
+    stages = [step, {"weights": {"notes": 0.5, "code": 0.5}}]
+    others = [step, {"weights": {"notes": 0.4, "code": 0.6}}]
+    content = recipe(documents, {"other": {"mix.stages": others}})
+    del content["mix"]["weights"]
+    content["mix"] |= {
+        "tokens": 500_000, "max_epochs": {"notes": 1000, "code": 1}, "on_short": "redistribute",
+        "stages": stages,
+    }  # fmt: skip
+    warnings = tried(content, tmp_path).report.warnings
+    cannot = "a mix of 500,000 tokens cannot be filled: stage 2 weighs code, of which the stages be"
+    assert [line.startswith(cannot) for line in warnings if "be filled" in line] == [True]
+
+
 def test_runs_have_the_weights_that_caps_leave_the_whole_mix(
     documents: Path, tmp_path: Path
 ) -> None:
