@@ -1,7 +1,8 @@
 """`corpus-export.json`: what an export was made from, what it holds, and the hash of every file.
 
 Invariant: a function of recipe, input and environment: no times, hosts or absolute paths; two
-exports are the same if all but `files` agree, and complete if `files` agrees with the disk.
+exports are the same if all agrees but what only writing tells (`counts`, `files`), and complete if
+`files` agrees with the disk; `digest` says that it is as it was written.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..fingerprint import fingerprint
 from ..store.atomic import json_bytes, read_json, sha256_file
 from ..store.errors import IntegrityError
 from .folder import files_of
@@ -64,6 +66,13 @@ class ExportManifest(_Model):
     reads: str = Field(description="How a trainer is set up for it.")
     counts: dict[str, Any]
     files: list[FileEntry]
+    digest: str = Field(default="", description="Of all else in here.")
+
+    def sealed(self) -> ExportManifest:
+        """With its digest."""
+        return self.model_copy(
+            update={"digest": fingerprint(self.model_dump(mode="json", exclude={"digest"}))}
+        )
 
 
 def entries_of(folder: Path) -> list[FileEntry]:
@@ -80,14 +89,17 @@ def entries_of(folder: Path) -> list[FileEntry]:
 
 
 def write(folder: Path, manifest: ExportManifest) -> None:
-    """Write the manifest into the folder of an export."""
+    """Write the manifest, sealed, into the folder of an export."""
     (folder / NAME).write_bytes(json_bytes(manifest.model_dump(mode="json")))
 
 
 def read(folder: Path) -> ExportManifest | None:
-    """The manifest of an export, or None where there is none of this format."""
+    """The manifest of an export, or None where there is none of this format as it was written."""
     path = folder / NAME
+    if not path.is_file():
+        return None
     try:
-        return ExportManifest.model_validate(read_json(path)) if path.is_file() else None
+        found = ExportManifest.model_validate(read_json(path))
     except (ValidationError, IntegrityError):
         return None
+    return found if found == found.sealed() else None

@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..stages.base import Context, Stage
 from ..stages.buckets import BucketStage
@@ -20,6 +21,8 @@ from .content import Content, sealed
 from .folder import staged
 from .formats import Format, choose, how_to_read
 from .manifest import ExportManifest, Origin, TokenizerEntry, entries_of, read, write
+
+_UNWRITTEN: dict[str, Any] = {"counts": {}, "files": [], "digest": ""}
 
 _CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow")
 """What `datasets` leaves beside a dataset that was mapped or filtered."""
@@ -95,9 +98,8 @@ def export(
         counts = module.write(content, chosen, folder)
         shutil.copyfile(content.tokenizer, folder / "tokenizer.json")
         files = entries_of(folder)
-        manifest = _describe(content, recipe, entry, chosen).model_copy(
-            update={"counts": counts, "files": files}
-        )
+        described = _describe(content, recipe, entry, chosen)
+        manifest = described.model_copy(update={"counts": counts, "files": files}).sealed()
         write(folder, manifest)
     return ExportReport(target, manifest, written=True)
 
@@ -110,7 +112,7 @@ def _there(
         return None
     found = read(target) if target.is_dir() else None
     wanted = _describe(content, recipe, entry, what)
-    if found is None or found.model_copy(update={"counts": {}, "files": []}) != wanted:
+    if found is None or found.model_copy(update=_UNWRITTEN) != wanted:
         raise DataError(
             str(target), "exists already, and is not this export",
             do="name another target, or remove it",

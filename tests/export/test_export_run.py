@@ -123,6 +123,18 @@ def test_another_or_a_damaged_export_is_refused_and_left_alone(narrow: Run, tmp_
     assert content(target) == held
 
 
+def test_a_manifest_of_an_export_that_was_edited_is_none(narrow: Run, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    narrow.export("olmo", target)
+    path = target / "corpus-export.json"
+    found = json.loads(path.read_text())
+    assert found["counts"]
+    for change in ({"counts": {"code": 1}}, {"digest": ""}):
+        path.write_text(json.dumps(found | change))
+        with pytest.raises(DataError, match="is not this export"):
+            narrow.export("olmo", target)
+
+
 def test_files_that_are_missing_or_were_put_beside_are_named(narrow: Run, tmp_path: Path) -> None:
     target = tmp_path / "x"
     narrow.export("hf", target)
