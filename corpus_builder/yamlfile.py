@@ -163,6 +163,22 @@ def parse(text: str, name: str, *, lines: bool = True) -> Node:
         raise RecipeError(where(refused.line), refused.what, do=refused.do) from None
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes strings that are numbers here, if not to YAML 1.1: `1e9`, `0o17`."""
+
+
+for _number in (_INT, _FLOAT):
+    _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _number, list("-+.0123456789"))
+
+
+def dump(tree: Any) -> str:
+    """Text that reads back as this tree of plain dicts, lists and scalars."""
+    text: str = yaml.dump(
+        tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None
+    )
+    return text
+
+
 def _problem(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "unreadable"
     if "'\\t'" in problem:

@@ -160,6 +160,17 @@ def test_plain_python_values_become_trees_and_come_back(given_value: Any) -> Non
     assert yamlfile.node_of(given_value, "here").plain() == frozen(given_value)
 
 
+@given(
+    plain_values | st.from_regex(r"[-+]?(0o|0x)?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?", fullmatch=True)
+)
+def test_what_is_written_reads_back(given_value: Any) -> None:
+    """Strings that are numbers to YAML 1.2 alone, too: `1e9`, `0o17`."""
+    given_value = {"key": given_value}
+    found = yamlfile.parse(yamlfile.dump(given_value), "t.yaml").plain()
+    assert found == yamlfile.node_of(given_value, "here").plain()
+    assert repr(found) == repr(yamlfile.node_of(given_value, "here").plain())
+
+
 @pytest.mark.parametrize("bad", [math.nan, -math.inf, {1: 2}, [object()], {"a": {3}}])
 def test_python_values_that_are_not_plain_are_refused(bad: Any) -> None:
     with pytest.raises(RecipeError, match=r"^here: "):
