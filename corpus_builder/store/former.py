@@ -26,7 +26,8 @@ def keep_former(
 
     Args:
         report: the one to come.
-        editable: files of the folder that a user may have changed: then all is kept as well.
+        editable: files of the folder that a user may have changed: where one is not what a manifest
+            says, all is kept as well.
 
     Returns:
         Where it is now; None where there is none, or it says the same.
@@ -35,7 +36,8 @@ def keep_former(
     if not path.is_file():
         return None
     changed = _changed(folder, manifest) if manifest is not None else []
-    edited = [name for name in editable if name in changed and (folder / name).exists()]
+    sure = {file.path for file in manifest.files} - {*changed} if manifest is not None else set()
+    edited = [name for name in editable if name not in sure and (folder / name).exists()]
     if path.read_bytes() == json_bytes(report) and not edited:
         return None
     if manifest is not None and not changed:

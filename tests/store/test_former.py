@@ -76,5 +76,16 @@ def test_what_a_user_changed_is_kept_though_the_report_says_the_same(folder: Pat
     assert keep_former(folder, OLD, ["more.json"]) is None
 
 
+@pytest.mark.parametrize("damaged", ["{}", None])
+def test_without_a_manifest_a_user_may_have_changed_anything(
+    folder: Path, damaged: str | None
+) -> None:
+    """As where a run was killed between its report and the manifest."""
+    path = folder / "manifest.json"
+    path.unlink() if damaged is None else path.write_text(damaged)
+    assert keep_former(folder, OLD) is None
+    assert names(keep_former(folder, OLD, ["more.json"])) == ["more.json", "report.json"]
+
+
 def test_there_may_be_nothing_to_keep(tmp_path: Path) -> None:
     assert keep_former(tmp_path, NEW) is None
