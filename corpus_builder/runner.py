@@ -23,7 +23,7 @@ from .stages.read import BaseStage
 from .store.atomic import TEMP_SUFFIX, json_bytes, read_json, run_lock, write_json
 from .store.errors import DataError, EngineError, RecipeError, did_you_mean
 from .store.manifest import StageManifest
-from .store.reports import read_report_manifest
+from .store.reports import read_report_manifest, recorded_stages
 from .work import Worker, write_splits
 
 
@@ -246,7 +246,7 @@ def unreferenced(out: Path) -> list[Path]:
 
 
 def _idle_stages(out: Path) -> list[Path]:
-    kept = {name for path in (out / "recipes").glob("*.json") for name in read_json(path)["stages"]}
+    kept = {name for path in (out / "recipes").glob("*.json") for name in recorded_stages(path)}
     folder = out / "stages"
     found = sorted(folder.iterdir()) if folder.exists() else []
     return [path for path in found if path.is_dir() and path.name not in kept]

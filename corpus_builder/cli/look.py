@@ -187,7 +187,7 @@ def verify_command(
     if not manifests:
         raise DataError(str(plan.out), "nothing is built yet", do=f"corpus run {recipe}")
     findings, files, size = [], 0, 0
-    own = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    own, _ = arm_manifests(plan, {manifest.stage for manifest in manifests})
     total = sum(len(unit.files) for manifest in [*manifests, *own] for unit in manifest.units)
     with _hashing(total, not as_json) as tick:
         for checked in verify_all(plan, manifests):

@@ -146,9 +146,9 @@ class _Optimisation:
         self.follower.expected(Cost(len(made), len(due), settings.tokens, speed))
         self.trainer.train(every)
         self.follower.fitting()
-        losses = bits_per_byte(self.trainer, made)
-        report = self._answered(mixes, losses, settings)
-        return write_report(self.out / "optimise", report, made)
+        results = [self.trainer.result(run) for run in made]
+        report = self._answered(mixes, bits_per_byte(results), settings)
+        return write_report(self.out / "optimise", report, made, results)
 
     def _answered(
         self, mixes: Array, losses: Mapping[str, Array], settings: Settings

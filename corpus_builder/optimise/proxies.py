@@ -26,9 +26,8 @@ from ..runner import Watcher
 from ..trial.arms import Arm
 from ..trial.data import ArmData, Heldout, arm_data
 from ..trial.prospect import Speed
-from ..trial.runs import Run
+from ..trial.runs import Result, Run
 from ..trial.settings import Settings
-from ..trial.trainer import Trainer
 from .solving import Array
 from .swarm import Room, in_sequences
 
@@ -71,12 +70,11 @@ class Follower(Watcher, Protocol):
         """All runs are there; regressions are fitted and resampled."""
 
 
-def bits_per_byte(trainer: Trainer, runs: Sequence[Run]) -> dict[str, Array]:
-    """Of each held-out corpus, `[n]`; the runs are trained."""
-    results = [trainer.result(run) for run in runs]
+def bits_per_byte(results: Sequence[Result]) -> dict[str, Array]:
+    """Of each held-out corpus, `[n]`."""
     return {
         corpus: np.array([r.bits[corpus].sum() / r.bytes[corpus].sum() for r in results])
-        for corpus in runs[0].heldout.corpora
+        for corpus in results[0].bits
     }
 
 

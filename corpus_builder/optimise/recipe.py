@@ -7,16 +7,17 @@ with a weight is left without a sequence, at its own budget and at the trial's.
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from ..recipe import Recipe, load_recipe
 from ..store.atomic import write_bytes
-from ..store.errors import DataError, IntegrityError
+from ..store.errors import DataError, IntegrityError, RecipeError
+from ..yamlfile import dump
 from .swarm import Room, under_caps
 
 if TYPE_CHECKING:
@@ -103,18 +104,23 @@ def shortest(sequences: int, settings: Settings) -> int:
 
 
 def write_recipe(path: Path, report: OptimiseReport) -> Path:
-    """Write the recipe and read it back.
+    """Write the recipe, read back before it takes the place of another.
 
     Raises:
         IntegrityError: it does not read back as it was meant.
     """
     meant = best_recipe(report.recipe, report)
     tree = _listed(meant.tree.plain())
-    body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None)
-    write_bytes(path, (_head(path, report) + body).encode())
-    if load_recipe(path).to_canonical() != meant.to_canonical():
-        raise IntegrityError(str(path), "does not read back as it was meant", do="report it")
-    return path
+    tried = path.with_name(f".{path.name}")
+    write_bytes(tried, (_head(path, report) + dump(tree)).encode())
+    what = "would not read back as it was meant"
+    try:
+        found = load_recipe(tried).to_canonical()
+    except RecipeError as error:
+        raise IntegrityError(str(path), f"{what}: {error}", do="report it") from error
+    if found != meant.to_canonical():
+        raise IntegrityError(str(path), what, do="report it")
+    return tried.replace(path)
 
 
 def best_recipe(recipe: Recipe, report: OptimiseReport) -> Recipe:
@@ -163,7 +169,7 @@ def _head(path: Path, report: OptimiseReport) -> str:
             for name, part in answer.best.items()
         ),
         "",
-        f"Test it: corpus trial {path} --out {out}",
-        f"Run it:  corpus run {path} --out {out}",
+        f"Test it: {shlex.join(['corpus', 'trial', str(path), '--out', str(out)])}",
+        f"Run it:  {shlex.join(['corpus', 'run', str(path), '--out', str(out)])}",
     ]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)

@@ -21,7 +21,8 @@ from ..store.atomic import sha256_file
 from ..store.former import keep_former
 from ..store.reports import REPORT, write_report_file, write_report_manifest
 from ..store.tables import FileInfo, write_table
-from ..trial.runs import Run
+from ..trial.cautions import repetition
+from ..trial.runs import Result, Run
 from ..trial.settings import Settings
 from .answer import LEVEL, POINT, RESAMPLES, Answer, Interval
 from .recipe import rounded, shortest, write_recipe
@@ -106,11 +107,7 @@ class OptimiseReport:
         }
         worst = max(epochs, key=epochs.__getitem__)
         if times > 1 and epochs[worst] > 1:
-            found.append(
-                f"the mix is {times:.3g} times as long as a run: corpus {worst!r} is read "
-                f"{epochs[worst]:.2g} times there, {epochs[worst] / times:.2g} times here; what "
-                "repetition costs is not measured"
-            )
+            found.append(repetition(times, worst, epochs[worst] / times, epochs[worst]))
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -143,7 +140,9 @@ class OptimiseReport:
         }
 
 
-def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> OptimiseReport:
+def write_report(
+    folder: Path, report: OptimiseReport, runs: Sequence[Run], results: Sequence[Result]
+) -> OptimiseReport:
     """`best.yaml`, `swarm.parquet`, `report.json`, and `manifest.json` last; another optimisation's
     are kept aside. Returns the report with the recipe's path."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +161,10 @@ def write_report(folder: Path, report: OptimiseReport, runs: Sequence[Run]) -> O
         {
             "recipe": report.recipe.name,
             "settings": asdict(report.settings),
-            "runs": [{"name": run.name, "hash": run.hash, **run.identity} for run in runs],
+            "runs": [
+                {"name": run.name, "hash": run.hash, "tables": result.tables, **run.identity}
+                for run, result in zip(runs, results, strict=True)
+            ],
             "files": [asdict(file) for file in files],
             "versions": {n: version(n) for n in ("corpus-builder", "numpy", "scipy", "torch")},
         },

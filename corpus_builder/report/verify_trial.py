@@ -7,29 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from ..fingerprint import fingerprint
 from ..plan import Plan
-from ..store.atomic import read_json
 from ..store.errors import IntegrityError
 from ..store.manifest import FileEntry, StageManifest, read_manifest
-from ..store.reports import ANEW, FORMER, MANIFEST, REPORT, read_report_manifest
+from ..store.reports import (
+    ANEW,
+    FORMER,
+    MANIFEST,
+    REPORT,
+    RunEntry,
+    read_report_manifest,
+    read_run_record,
+    recorded_stages,
+)
 from .verify import Checked, Finding, file_finding, verify, verify_accounts
 
 TRAIN = "delete the models' folders named, if there, and run the same again: they are trained again"
 GONE = "nothing makes a former report again: keep what is whole of it, or delete its folder"
-
-
-class _Record(BaseModel):
-    """A run's `run.json`."""
-
-    identity: dict[str, Any]
-    files: list[FileEntry]
 
 
 def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
@@ -38,7 +35,8 @@ def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
     Args:
         manifests: of the plan's sealed stages.
     """
-    own = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    own, wrong = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    yield from (Checked(0, finding) for finding in wrong)
     yield from verify(plan.out / "stages", [*manifests, *own])
     yield from verify_accounts(plan.context, manifests)
     for name in ("trial", "optimise"):
@@ -47,12 +45,24 @@ def verify_all(plan: Plan, manifests: list[StageManifest]) -> Iterator[Checked]:
             yield from verify_report(plan.out, f"{name}/{folder.name}", former=True)
 
 
-def arm_manifests(plan: Plan, known: set[str]) -> list[StageManifest]:
-    """Manifests of stages that the arms of the plan's recipe have beside those known."""
-    records = sorted((plan.out / "recipes").glob(f"{plan.recipe.name}.*.json"))
-    stages = dict.fromkeys(chain.from_iterable(read_json(path)["stages"] for path in records))
-    found = (read_manifest(plan.out / "stages" / name) for name in stages if name not in known)
-    return [manifest for manifest in found if manifest is not None]
+def arm_manifests(plan: Plan, known: set[str]) -> tuple[list[StageManifest], list[Finding]]:
+    """Manifests of stages that the arms of the plan's recipe have beside those known; and which
+    records of arms, or manifests, are damaged."""
+    found, wrong, stages = list[StageManifest](), list[Finding](), dict[str, None]()
+    for path in sorted((plan.out / "recipes").glob(f"{plan.recipe.name}.*.json")):
+        try:
+            stages |= dict.fromkeys(recorded_stages(path))
+        except IntegrityError as error:
+            wrong.append(Finding(f"recipes/{path.name}", error.what, error.do))
+    for name in (name for name in stages if name not in known):
+        try:
+            manifest = read_manifest(plan.out / "stages" / name)
+        except IntegrityError as error:
+            wrong.append(Finding(f"{name}/manifest.json", error.what))
+            continue
+        if manifest is not None:
+            found.append(manifest)
+    return found, wrong
 
 
 def verify_report(out: Path, name: str, *, former: bool = False) -> Iterator[Checked]:
@@ -76,23 +86,25 @@ def verify_report(out: Path, name: str, *, former: bool = False) -> Iterator[Che
         return
     yield Checked(0, None)
     yield from _files(out / name, name, manifest.files, do)
-    for run in sorted({run.hash for run in manifest.runs if not former}):
+    for run in {run.hash: run for run in manifest.runs if not former}.values():
         yield from _run(out / "trial", run)
 
 
-def _run(folder: Path, name: str) -> Iterator[Checked]:
+def _run(folder: Path, run: RunEntry) -> Iterator[Checked]:
+    name = run.hash
     record = next(iter(sorted(folder.glob(f"*-{name}/run.json"))), None)
     if record is None:
         what = "is missing: the report is made of it, and the same trial would train it again"
         yield Checked(0, Finding(f"trial, run {name}", what, TRAIN))
         return
     try:
-        found = _Record.model_validate(read_json(record))
+        found = read_run_record(record)
         if fingerprint(found.identity)[:8] != name:
             raise IntegrityError(str(record), "has another identity than the run it is of")
-    except (IntegrityError, ValidationError) as error:
-        what = error.what if isinstance(error, IntegrityError) else "is no record of a run"
-        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", what, TRAIN))
+        if run.tables not in ("", found.tables):
+            raise IntegrityError(str(record), "names other tables than the report is made of")
+    except IntegrityError as error:
+        yield Checked(0, Finding(f"trial/{record.parent.name}/run.json", error.what, TRAIN))
         return
     files = found.files
     yield from _files(record.parent, f"trial/{record.parent.name}", files, TRAIN)

@@ -34,6 +34,24 @@ def cautions(design: Design, tokens: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def repetition(longer: float, corpus: str, here: float, there: float) -> str:
+    """That a mix reads a corpus more often than a run does.
+
+    Args:
+        longer: the mix, than a run.
+        here, there: epochs of a run, of the mix.
+    """
+    return (
+        f"the mix is {_times(longer, 3)} times as long as a run: corpus {corpus!r} is read "
+        f"{_times(here, 2)} times here, {_times(there, 2)} times there; what repetition costs is "
+        "not measured"
+    )
+
+
+def _times(number: float, digits: int) -> str:
+    return f"{number:,.0f}" if number >= 10 ** (digits - 1) else f"{number:.{digits}g}"
+
+
 def _repetition(design: Design, tokens: int) -> list[str]:
     """Arms whose whole mix repeats more than their runs do, or cannot be filled.
 
@@ -46,7 +64,6 @@ def _repetition(design: Design, tokens: int) -> list[str]:
     found: list[tuple[str, str]] = []
     usual: dict[str, float] = {}  # the base comes first
     for arm, data in design.data.items():
-        worst = max(data.allocations, key=lambda part: part.epochs)
         try:
             there = allocations_of(design.arms[arm], mix.tokens)
         except DataError as error:
@@ -54,14 +71,14 @@ def _repetition(design: Design, tokens: int) -> list[str]:
             if (BASE_ARM, said) not in found:
                 found.append((arm, said))
             continue
-        times = next(part.epochs for part in there if part.name == worst.name)
+        repeated = [
+            part for part in there
+            if part.epochs > 1 and (arm == BASE_ARM or part.epochs > 1.5 * usual.get(part.name, 0))
+        ]  # fmt: skip
         if arm == BASE_ARM:
             usual = {part.name: part.epochs for part in there}
-        if times > 1 and (arm == BASE_ARM or times > 1.5 * usual.get(worst.name, 0)):
-            said = (
-                f"the mix is {mix.tokens / tokens:.3g} times as long as a run: corpus "
-                f"{worst.name!r} is read {worst.epochs:.2g} times here, {times:.2g} times there; "
-                "what repetition costs is not measured"
-            )
-            found.append((arm, said))
+        if repeated:
+            worst = max(repeated, key=lambda part: part.epochs)
+            here = next(part.epochs for part in data.allocations if part.name == worst.name)
+            found.append((arm, repetition(mix.tokens / tokens, worst.name, here, worst.epochs)))
     return [said if arm == BASE_ARM else f"arm {arm!r}: {said}" for arm, said in found]

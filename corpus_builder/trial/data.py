@@ -223,9 +223,24 @@ def heldout_texts(
     for name in own:
         ids, texts = found.get(name, ([], []))
         if len(texts) > most:
-            chosen = [len(texts) * i // most for i in range(most)]
+            chosen = spread(ids, most)
             found[name] = [ids[i] for i in chosen], [texts[i] for i in chosen]
     return found
+
+
+def spread(ids: Sequence[bytes], most: int) -> list[int]:
+    """Which of the pieces of these documents, all of a document together, are scored: `most` of
+    them, one of each document first, evenly spaced."""
+    first = [i for i, each in enumerate(ids) if i == 0 or each != ids[i - 1]]
+    if len(first) >= most:
+        return _even(first, most)
+    opening = {*first}
+    rest = [i for i in range(len(ids)) if i not in opening]
+    return sorted(first + _even(rest, most - len(first)))
+
+
+def _even(places: Sequence[int], number: int) -> list[int]:
+    return [places[len(places) * i // number] for i in range(number)]
 
 
 def pieces(text: str, longest: int = TEXT_CHARACTERS) -> list[str]:

@@ -279,7 +279,13 @@ def write_report(folder: Path, report: TrialReport, runs: Mapping[Key, Run]) -> 
             "recipe": report.recipe,
             "settings": asdict(report.settings),
             "runs": [
-                {"arm": arm, "seed": seed, "hash": run.hash, **run.identity}
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "hash": run.hash,
+                    "tables": report.results[arm, seed].tables,
+                    **run.identity,
+                }
                 for (arm, seed), run in runs.items()
             ],
             "arms": {

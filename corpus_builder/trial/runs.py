@@ -23,8 +23,9 @@ import pyarrow as pa
 from ..fingerprint import fingerprint
 from ..mixing.order import Order
 from ..stages.encoder import load_tokenizer
-from ..store.atomic import read_json, sha256_file
+from ..store.atomic import sha256_file
 from ..store.errors import IntegrityError
+from ..store.reports import read_run_record
 from ..store.tables import read_table
 from ..train import trainer_digest
 from ..train.data import Batches, MixBatches, ShuffledTokens
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ..train.evaluate import Documents, MinimalPairs
     from ..train.loop import TrainConfig
 
-FORMAT = 1
+FORMAT = 2
 CHECKPOINTS = 8
 DOCUMENTS = pa.schema(
     [
@@ -162,6 +163,7 @@ class Result:
         documents: table of DOCUMENTS, a row a piece.
         tokens: of all those documents, as this run's tokenizer has it.
         pairs: table of PAIRS.
+        tables: digest of these three tables' files.
     """
 
     bits: Mapping[str, npt.NDArray[np.float64]]
@@ -170,6 +172,7 @@ class Result:
     curve: pa.Table
     documents: pa.Table
     pairs: pa.Table
+    tables: str
 
     def share_right(self, probe: str) -> float:
         """Of a probe's minimal pairs, those whose good sentence is the more probable one."""
@@ -190,13 +193,16 @@ def read_run(path: Path, run: Run) -> Result:
     Raises:
         IntegrityError: its files are not what `run.json` says, or it is another run.
     """
-    content = read_json(path / "run.json")
     again = "delete the folder and run again"
-    if not isinstance(content, dict) or content.get("identity") != run.identity:
+    try:
+        record = read_run_record(path / "run.json")
+    except IntegrityError as error:
+        raise IntegrityError(error.where, error.what, do=again) from error
+    if record.identity != run.identity:
         raise IntegrityError(str(path), "is of another run", do=again)
-    for file in content["files"]:
-        if not (path / file["path"]).exists() or sha256_file(path / file["path"]) != file["sha256"]:
-            raise IntegrityError(str(path / file["path"]), "is not what was written", do=again)
+    for file in record.files:
+        if not (path / file.path).exists() or sha256_file(path / file.path) != file.sha256:
+            raise IntegrityError(str(path / file.path), "is not what was written", do=again)
     documents = read_table(path / "documents.parquet")
     whole = documents.group_by(["corpus", "doc_id"], use_threads=False).aggregate(
         [("bits", "sum"), ("bytes", "sum")]
@@ -210,4 +216,5 @@ def read_run(path: Path, run: Run) -> Result:
         curve=read_table(path / "curve.parquet"),
         documents=documents,
         pairs=read_table(path / "pairs.parquet"),
+        tables=record.tables,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -171,21 +172,24 @@ def test_the_same_again_trains_nothing_and_says_the_same(done: Optimised) -> Non
 def test_a_changed_recipe_is_named_by_verify_and_kept_when_it_is_written_anew(
     done: Optimised, tmp_path: Path
 ) -> None:
-    out = tmp_path / "copy"
+    out = tmp_path / "a copy"
     shutil.copytree(done.out, out, symlinks=True)
     entries = json.loads((out / "optimise" / "manifest.json").read_text())["runs"]
+    results: Any = [SimpleNamespace(tables=entry.pop("tables")) for entry in entries]
+    assert all(len(result.tables) == 64 for result in results)
     runs: Any = [
         SimpleNamespace(name=entry.pop("name"), hash=entry.pop("hash"), identity=entry)
         for entry in entries
     ]
-    write_report(out / "optimise", done.report, runs)
+    write_report(out / "optimise", done.report, runs, results)
     assert not [*(out / "optimise").glob("former-*")]
     best = out / "optimise" / "best.yaml"
     written = best.read_text()
+    assert f"corpus trial {shlex.quote(str(best))} --out {shlex.quote(str(out))}" in written
     best.write_text(written + "# mine\n")
     found = [c.finding for c in verify_report(out, "optimise") if c.finding]
     assert [finding.where for finding in found] == ["optimise/best.yaml"]
-    write_report(out / "optimise", done.report, runs)
+    write_report(out / "optimise", done.report, runs, results)
     assert best.read_text() == written
     (kept,) = (out / "optimise").glob("former-*/best.yaml")
     assert kept.read_text() == written + "# mine\n"

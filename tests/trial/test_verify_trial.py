@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from trials import Tried, recipe, tried
@@ -13,7 +14,10 @@ from corpus_builder.plan import Plan, make_plan
 from corpus_builder.recipe import load_recipe
 from corpus_builder.report.verify import Finding
 from corpus_builder.report.verify_trial import arm_manifests, verify_all, verify_report
+from corpus_builder.runner import unreferenced
+from corpus_builder.store.errors import IntegrityError
 from corpus_builder.store.former import keep_former
+from corpus_builder.trial.runs import read_run
 
 
 def found(folder: Path) -> list[Finding]:
@@ -75,6 +79,24 @@ def test_a_run_whose_record_tells_of_another_is_named(folder: Path, half: Tried)
     assert said.endswith("run.json has another identity than the run it is of")
 
 
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_tables_that_a_record_no_longer_names_are_missed(
+    folder: Path, half: Tried, keep: int
+) -> None:
+    """Nor is a record believed that was written to fit a table changed since."""
+    path = folder / half.folders[0] / "run.json"
+    content = json.loads(path.read_text())
+    content["files"] = content["files"][:keep]
+    if keep == 3:
+        content["files"][0]["sha256"] = "0" * 64
+    path.write_text(json.dumps(content))
+    (said,) = findings(folder)
+    assert f"{half.folders[0]}/run.json names other " in said
+    if keep < 3:
+        with pytest.raises(IntegrityError, match="names other files than curve"):
+            read_run(path.parent, SimpleNamespace(identity=content["identity"]))  # type: ignore[arg-type]
+
+
 def test_a_report_without_its_manifest_is_named(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     (finding,) = found(folder)
@@ -127,11 +149,27 @@ def test_stages_that_an_arm_has_of_its_own_are_checked(documents: Path, tmp_path
     found = tried(recipe(documents, arms, tokens=640), tmp_path)
     plan: Plan = make_plan(load_recipe(tmp_path / "recipe.yaml"), found.out)
     manifests = plan.manifests()
-    own = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    own, damaged = arm_manifests(plan, {manifest.stage for manifest in manifests})
+    assert damaged == []
     assert {"notes.tokens", "notes.guard"} <= {manifest.name for manifest in own}
     assert not [c.finding for c in verify_all(plan, manifests) if c.finding]
     store = next(manifest for manifest in own if manifest.name == "notes.tokens")
     path = tmp_path / "stages" / store.stage / store.units[0].files[0].path
     path.write_bytes(b"")
-    (bad,) = [c.finding for c in verify_all(plan, manifests) if c.finding]
+
+    def wrong() -> list[Finding]:
+        return [c.finding for c in verify_all(plan, manifests) if c.finding]
+
+    (bad,) = wrong()
     assert bad.where.startswith(store.stage) and "has 0 bytes" in bad.what
+    manifest = tmp_path / "stages" / store.stage / "manifest.json"
+    manifest.write_text("{}")
+    (bad,) = wrong()
+    assert bad.where == f"{store.stage}/manifest.json" and bad.what.startswith("is no manifest")
+    (record,) = (tmp_path / "recipes").glob("*.no-dedup.json")
+    for content, what in (("{}", "is no record of a recipe"), ("", "is empty")):
+        record.write_text(content)
+        (bad,) = wrong()
+        assert bad.where == f"recipes/{record.name}" and bad.what == what, "and all else is checked"
+        with pytest.raises(IntegrityError, match=what):
+            unreferenced(found.out)
